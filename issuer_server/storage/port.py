@@ -1,0 +1,186 @@
+"""The storage port: every method is one transaction, and its answer comes after the commit.
+
+Times are epoch seconds (stored as whole milliseconds). A method that fails has changed nothing, with one exception that
+no database can avoid: after StorageError from a commit, or a cancelled await, ask again before acting on it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from issuer_server.payment import PaymentState
+from issuer_server.storage.records import (
+    NO_CHANGES,
+    Balance,
+    CardholderRecord,
+    CardRecord,
+    Created,
+    HandsetRecord,
+    IdempotencyClaim,
+    MerchantRecord,
+    NewCard,
+    NewCardholder,
+    NewEnrolmentCode,
+    NewMerchant,
+    NewPayment,
+    PaymentChanges,
+    PaymentRecord,
+    ReaderRecord,
+    Replayed,
+    SettleResult,
+)
+from protocol.errors import BlindRelayError, InputError
+from protocol.identifiers import (
+    CardholderId,
+    CardId,
+    Digest,
+    HandsetId,
+    MerchantId,
+    PaymentId,
+    PhoneNumber,
+    PublicKey,
+    ReaderId,
+)
+from protocol.money import Money
+
+
+class StorageError(BlindRelayError):
+    """The database did not do it: disk full, locked, damaged, or a rule of the schema broken. Nothing is half done."""
+
+
+class IdempotencyMismatch(BlindRelayError):
+    """The idempotency key was used before with another payload."""
+
+
+class AlreadyExists(InputError):
+    """Something that must be unique is there already; `.code` names it (phone_in_use, card_exists …)."""
+
+
+class NotFound(InputError):
+    """A row named by the caller is not there; `.code` names it (unknown_cardholder …)."""
+
+
+class EnrolmentRefused(InputError):
+    """The one-time code cannot be redeemed; `.code` is enrolment_code_unknown, _used, _expired or reader_already_enrolled."""
+
+
+class Storage(Protocol):
+    """What payments need."""
+
+    async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
+        """Insert a payment in state requested, or find the one this key made; raises IdempotencyMismatch."""
+        ...
+
+    async def advance(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        to: PaymentState,
+        changes: PaymentChanges = NO_CHANGES,
+        *,
+        now: float,
+    ) -> bool:
+        """Compare and set the state (`expected` may equal `to`); False where the payment is elsewhere or unknown."""
+        ...
+
+    async def settle(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        card_id: CardId,
+        changes: PaymentChanges = NO_CHANGES,
+        *,
+        now: float,
+    ) -> SettleResult:
+        """Post cardholder to merchant and set the state completed, both or neither."""
+        ...
+
+    async def payment(self, payment_id: PaymentId) -> PaymentRecord | None: ...
+
+    async def payments(
+        self, merchant_id: MerchantId, before: PaymentId | None, limit: int
+    ) -> list[PaymentRecord]:
+        """A merchant's payments, newest first, older than `before` where given (unknown: none)."""
+        ...
+
+    async def merchant_by_key_digest(self, key_digest: Digest) -> MerchantRecord | None: ...
+
+    async def cardholder_by_phone(self, phone: PhoneNumber) -> CardholderRecord | None: ...
+
+    async def handset_by_token_digest(self, token_digest: Digest) -> HandsetRecord | None: ...
+
+    async def reader(self, reader_id: ReaderId) -> ReaderRecord | None: ...
+
+    async def card_by_index(self, pan_index: Digest) -> CardRecord | None: ...
+
+    async def claim_pin_try(self, card_id: CardId) -> int | None:
+        """Use up one PIN try, before verifying: tries left after this one, or None where there was none to use."""
+        ...
+
+    async def restore_pin_tries(self, card_id: CardId) -> None:
+        """Back to the card's full number of tries: the PIN was right."""
+        ...
+
+    async def sweep(self, now: float) -> list[PaymentRecord]:
+        """End every payment in flight as not settled, issuer_restarted; gives them as they now are."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued, then let the database go."""
+        ...
+
+
+class EnrolmentStore(Protocol):
+    """What redeems one-time codes: the code is used up and the device stored in the same transaction."""
+
+    async def redeem_handset_code(
+        self, secret_digest: Digest, handset_id: HandsetId, token_digest: Digest, *, now: float
+    ) -> HandsetRecord:
+        """Raises EnrolmentRefused."""
+        ...
+
+    async def redeem_reader_code(
+        self, secret_digest: Digest, reader_id: ReaderId, public_key: PublicKey, model: str, *, now: float
+    ) -> ReaderRecord:
+        """Raises EnrolmentRefused; also where this key was ever enrolled before."""
+        ...
+
+
+class Administration(Protocol):
+    """What the administration command needs. Additions raise AlreadyExists or NotFound."""
+
+    async def add_merchant(self, new: NewMerchant, *, now: float) -> None: ...
+
+    async def add_cardholder(self, new: NewCardholder, *, now: float) -> None: ...
+
+    async def add_card(self, new: NewCard, *, now: float) -> None: ...
+
+    async def add_enrolment_code(self, new: NewEnrolmentCode, *, now: float) -> None: ...
+
+    async def fund(self, cardholder_id: CardholderId, money: Money, *, now: float) -> None:
+        """Move money from the issuer's funding account to the cardholder's."""
+        ...
+
+    async def set_merchant_blocked(self, merchant_id: MerchantId, blocked: bool) -> None: ...
+
+    async def set_cardholder_blocked(self, cardholder_id: CardholderId, blocked: bool) -> None: ...
+
+    async def set_card_blocked(self, card_id: CardId, blocked: bool) -> None:
+        """Unblocking also gives the card its PIN tries back."""
+        ...
+
+    async def set_handset_blocked(self, handset_id: HandsetId, blocked: bool) -> None: ...
+
+    async def set_reader_blocked(self, reader_id: ReaderId, blocked: bool) -> None: ...
+
+    async def merchants(self) -> list[MerchantRecord]: ...
+
+    async def cardholders(self) -> list[CardholderRecord]: ...
+
+    async def cards(self) -> list[CardRecord]: ...
+
+    async def handsets(self) -> list[HandsetRecord]: ...
+
+    async def readers(self) -> list[ReaderRecord]: ...
+
+    async def balances(self, owner: str | None = None) -> list[Balance]: ...

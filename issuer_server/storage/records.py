@@ -1,0 +1,240 @@
+"""What the storage port takes and gives back: frozen records, times in epoch seconds, money in minor units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+
+from issuer_server.payment import PaymentState
+from protocol.identifiers import (
+    CardholderId,
+    CardId,
+    Digest,
+    HandsetId,
+    MerchantId,
+    PaymentId,
+    PhoneNumber,
+    PublicKey,
+    ReaderId,
+)
+from protocol.messages import NotSettled
+from protocol.money import Currency, Money
+
+LONGEST_IDEMPOTENCY_KEY = 255
+"""Characters; the IETF draft sets no limit, and an index row needs one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment as the merchant asks for it. The merchant's name is not here: the database copies it from its own table."""
+
+    id: PaymentId
+    merchant_id: MerchantId
+    cardholder_id: CardholderId
+    phone: PhoneNumber
+    money: Money
+    order: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyClaim:
+    """One `Idempotency-Key` of a merchant, and the SHA-256 of the canonical payload sent under it."""
+
+    key: str
+    payload_digest: Digest
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.key) <= LONGEST_IDEMPOTENCY_KEY:
+            raise ValueError(f"an idempotency key has 1 to {LONGEST_IDEMPOTENCY_KEY} characters")
+        if len(self.payload_digest) != 32:
+            raise ValueError("a payload digest has 32 bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRecord:
+    """A payment as stored. The digests are hashes of signed messages; they let an Outcome be signed again later."""
+
+    id: PaymentId
+    merchant_id: MerchantId
+    merchant_name: str
+    cardholder_id: CardholderId
+    phone: PhoneNumber
+    money: Money
+    order: str
+    state: PaymentState
+    reason: NotSettled | None
+    card_last_four: str | None
+    reader_id: ReaderId | None
+    offer_digest: Digest | None
+    last_message_digest: Digest | None
+    created_at: float
+    updated_at: float
+
+    def as_created(self) -> PaymentRecord:
+        """The payment as its first answer showed it: what a repeated request with the same key gets again."""
+        return replace(
+            self,
+            state=PaymentState.REQUESTED,
+            reason=None,
+            card_last_four=None,
+            reader_id=None,
+            offer_digest=None,
+            last_message_digest=None,
+            updated_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentChanges:
+    """What a step writes beside the state; None leaves a column as it is. `reason` goes with not settled, always."""
+
+    reason: NotSettled | None = None
+    card_last_four: str | None = None
+    reader_id: ReaderId | None = None
+    offer_digest: Digest | None = None
+    last_message_digest: Digest | None = None
+
+
+NO_CHANGES = PaymentChanges()
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The payment is new and stored."""
+
+    payment: PaymentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """This key made a payment before, with the same payload. `payment` is its present state."""
+
+    payment: PaymentRecord
+
+    @property
+    def first_answer(self) -> PaymentRecord:
+        """The payment as the first request saw it."""
+        return self.payment.as_created()
+
+
+class SettleResult(Enum):
+    """How a settlement ended. In every case but SETTLED nothing was written."""
+
+    SETTLED = "settled"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    STALE = "stale"
+    """The payment was no longer in the expected state."""
+    CARD_REFUSED = "card_refused"
+    """Since it was looked up, the card or its cardholder was blocked, or it is not this payment's cardholder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantRecord:
+    """A line of the patent's table 31."""
+
+    id: MerchantId
+    name: str
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardholderRecord:
+    """A person of the patent's table 32, reached by one telephone number."""
+
+    id: CardholderId
+    name: str
+    phone: PhoneNumber
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardRecord:
+    """A card. `expiry` is YYMM as on the stripe (ISO/IEC 7813); `blocked` also where the cardholder is."""
+
+    id: CardId
+    cardholder_id: CardholderId
+    last_four: str
+    expiry: str
+    pin_verifier: bytes = field(repr=False)
+    pin_tries_left: int
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandsetRecord:
+    """An enrolled phone. `phone` is the cardholder's number; `blocked` also where the cardholder is."""
+
+    id: HandsetId
+    cardholder_id: CardholderId
+    phone: PhoneNumber
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRecord:
+    """An enrolled reader and the key it proved to hold. `blocked` also where the cardholder is."""
+
+    id: ReaderId
+    cardholder_id: CardholderId
+    public_key: PublicKey
+    model: str
+    blocked: bool
+
+
+class EnrolmentKind(StrEnum):
+    """What a one-time code enrols."""
+
+    HANDSET = "handset"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMerchant:
+    """A merchant to add; the API key is kept as its SHA-256 only."""
+
+    id: MerchantId
+    name: str
+    key_digest: Digest = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCardholder:
+    """A cardholder to add."""
+
+    id: CardholderId
+    name: str
+    phone: PhoneNumber
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """A card to add: never its PAN or PIN, only the keyed index of the one and the keyed verifier of the other."""
+
+    id: CardId
+    cardholder_id: CardholderId
+    pan_index: Digest = field(repr=False)
+    last_four: str
+    expiry: str
+    pin_verifier: bytes = field(repr=False)
+    pin_try_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnrolmentCode:
+    """A one-time code to remember, by the SHA-256 of its secret."""
+
+    secret_digest: Digest = field(repr=False)
+    kind: EnrolmentKind
+    cardholder_id: CardholderId
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's balance in minor units; negative is possible for the issuer's own funding account only."""
+
+    owner: str
+    kind: str
+    currency: Currency
+    minor: int
