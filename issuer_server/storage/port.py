@@ -76,8 +76,7 @@ class Storage(Protocol):
         payment_id: PaymentId,
         expected: PaymentState,
         to: PaymentState,
-        changes: PaymentChanges = NO_CHANGES,
-        *,
+        changes: PaymentChanges,
         now: float,
     ) -> bool:
         """Compare and set the state (`expected` may equal `to`); False where the payment is elsewhere or unknown."""
@@ -88,9 +87,8 @@ class Storage(Protocol):
         payment_id: PaymentId,
         expected: PaymentState,
         card_id: CardId,
-        changes: PaymentChanges = NO_CHANGES,
-        *,
         now: float,
+        changes: PaymentChanges = NO_CHANGES,
     ) -> SettleResult:
         """Post cardholder to merchant and set the state completed, both or neither."""
         ...
@@ -134,13 +132,13 @@ class EnrolmentStore(Protocol):
     """What redeems one-time codes: the code is used up and the device stored in the same transaction."""
 
     async def redeem_handset_code(
-        self, secret_digest: Digest, handset_id: HandsetId, token_digest: Digest, *, now: float
+        self, secret_digest: Digest, handset_id: HandsetId, token_digest: Digest, now: float
     ) -> HandsetRecord:
         """Raises EnrolmentRefused."""
         ...
 
     async def redeem_reader_code(
-        self, secret_digest: Digest, reader_id: ReaderId, public_key: PublicKey, model: str, *, now: float
+        self, secret_digest: Digest, reader_id: ReaderId, public_key: PublicKey, model: str, now: float
     ) -> ReaderRecord:
         """Raises EnrolmentRefused; also where this key was ever enrolled before."""
         ...
@@ -149,15 +147,15 @@ class EnrolmentStore(Protocol):
 class Administration(Protocol):
     """What the administration command needs. Additions raise AlreadyExists or NotFound."""
 
-    async def add_merchant(self, new: NewMerchant, *, now: float) -> None: ...
+    async def add_merchant(self, new: NewMerchant, now: float) -> None: ...
 
-    async def add_cardholder(self, new: NewCardholder, *, now: float) -> None: ...
+    async def add_cardholder(self, new: NewCardholder, now: float) -> None: ...
 
-    async def add_card(self, new: NewCard, *, now: float) -> None: ...
+    async def add_card(self, new: NewCard, now: float) -> None: ...
 
-    async def add_enrolment_code(self, new: NewEnrolmentCode, *, now: float) -> None: ...
+    async def add_enrolment_code(self, new: NewEnrolmentCode, now: float) -> None: ...
 
-    async def fund(self, cardholder_id: CardholderId, money: Money, *, now: float) -> None:
+    async def fund(self, cardholder_id: CardholderId, money: Money, now: float) -> None:
         """Move money from the issuer's funding account to the cardholder's."""
         ...
 
