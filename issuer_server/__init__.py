@@ -1,1 +1,1 @@
-"""The issuer: the host computer of the patent. Decides payments, keeps the cards, the PINs and the ledger."""
+"""The issuer: merchant table, cardholder table, payments and their settlement."""
