@@ -1,0 +1,1 @@
+"""The merchant's terminal: asks the issuer to charge a phone, waits, prints a receipt."""

@@ -1,0 +1,315 @@
+"""The command `merchant-terminal`: login, charge, status, cancel, list."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import IntEnum
+
+from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
+from merchant_terminal.errors import IssuerError, ProblemError
+from merchant_terminal.issuer_api import ApiKey, IssuerApi, Retry, RetryPolicy, check_issuer_url
+from merchant_terminal.listing import payment_document, summary
+from merchant_terminal.payment import Charge, Payment
+from merchant_terminal.receipt import receipt
+from merchant_terminal.sentences import problem_sentence, reason_sentence
+from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
+from merchant_terminal.status_line import StatusLine
+from merchant_terminal.unanswered import UnansweredCharges
+from protocol.errors import InputError
+from protocol.identifiers import check_payment_id, parse_phone_number
+from protocol.money import currency, format_money, parse_amount
+
+
+class Exit(IntEnum):
+    """Exit statuses, the same for every command."""
+
+    COMPLETED = 0
+    NOT_SETTLED = 1
+    BAD_INPUT = 2
+    UNKNOWN = 3
+
+
+EXIT_TEXT = """\
+exit status:
+  0  charge, status: the payment completed; other commands: done
+  1  charge, status: the payment was not settled; cancel: too late, it had completed
+  2  usage or input was wrong, or the issuer refused the request; nothing was charged
+  3  the outcome is not known: the issuer cannot be reached, or (status) the payment is still running
+
+A charge whose answer got lost is remembered. Give the same command again: it asks about the same payment
+and does not charge twice.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command and option; the API key is never one of them, as other users can read a command line."""
+    parser = argparse.ArgumentParser(
+        prog="merchant-terminal",
+        description="Charge a customer by phone number. They pay with their own phone and card reader.",
+        epilog=EXIT_TEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE", help="configuration file (the key is kept beside it)")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object for scripts instead of text"
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    shared.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for scripts"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    login = commands.add_parser("login", parents=[shared], help="store the issuer's address and your API key")
+    login.add_argument(
+        "--issuer", required=True, metavar="URL", help="https://… (http:// on this machine only)"
+    )
+    login.add_argument(
+        "--ca-file", metavar="PEM", help="certificates to trust, for an issuer with its own authority"
+    )
+
+    charge = commands.add_parser(
+        "charge",
+        parents=[shared],
+        help="ask a customer to pay and wait for the outcome",
+        epilog=EXIT_TEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    charge.add_argument("--phone", required=True, help="the customer's phone number with country code: +81…")
+    charge.add_argument("--amount", required=True, help="as people write it: 1200 or 12.50")
+    charge.add_argument("--currency", required=True, metavar="CODE", help="ISO 4217 code: JPY, USD, EUR …")
+    charge.add_argument(
+        "--order", required=True, metavar="TEXT", help="what is bought; shown to the customer"
+    )
+    charge.add_argument(
+        "--new", action="store_true", help="charge anew even if the same charge is unanswered"
+    )
+
+    status = commands.add_parser("status", parents=[shared], help="show one payment")
+    status.add_argument("payment", metavar="ID", help="pay_…")
+    cancel = commands.add_parser("cancel", parents=[shared], help="cancel a payment that is still running")
+    cancel.add_argument("payment", metavar="ID", help="pay_…")
+    listing = commands.add_parser("list", parents=[shared], help="show the latest payments")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (1 to 100, default 20)")
+    listing.add_argument("--cursor", metavar="TEXT", help="where the last list ended")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments))
+    except InputError as error:
+        return _fail(arguments, Exit.BAD_INPUT, "refused", error.code, str(error))
+    except ProblemError as problem:
+        request = f" (request {problem.request_id})" if problem.request_id else ""
+        sentence = problem_sentence(problem.code, problem.detail) + request
+        return _fail(arguments, Exit.BAD_INPUT, "refused", problem.code, sentence)
+    except IssuerError as error:
+        return _fail(
+            arguments, Exit.UNKNOWN, "unknown", "issuer_unreachable", _outcome_unknown(arguments, error)
+        )
+    except KeyboardInterrupt:
+        message = _outcome_unknown(arguments, "you left before the answer")
+        return _fail(arguments, Exit.UNKNOWN, "unknown", "interrupted", message)
+
+
+def _outcome_unknown(arguments: argparse.Namespace, why: object) -> str:
+    text = str(why)
+    sentence = f"{text[:1].upper()}{text[1:]}."
+    if arguments.command == "charge":
+        return (
+            f"{sentence}\nWhether the customer was charged is NOT KNOWN. Give the same command again: it "
+            "asks\nabout this very payment and does not charge twice. Or look with `merchant-terminal list`."
+        )
+    if arguments.command == "login":
+        return f"{sentence} Nothing was saved: try again when the issuer can be reached."
+    return f"{sentence} Try again in a moment."
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    places = Places.find(arguments.config, os.environ)
+    if arguments.command == "login":
+        return await _login(arguments, places)
+    settings = load_settings(places)
+    key = load_key(places)
+    async with StatusLine(silent=arguments.json) as line:
+
+        def announce(retry: Retry) -> None:
+            line.show(f"{retry.why}, trying again in {max(1, round(retry.delay))} s")
+
+        retries = RetryPolicy(give_up_after=_give_up_after())
+        async with IssuerApi(
+            settings.issuer_url, key, retries=retries, on_retry=announce, tls=settings.tls()
+        ) as api:
+            match arguments.command:
+                case "charge":
+                    return await _charge(arguments, places, settings, api, line)
+                case "status":
+                    line.show("asking the issuer")
+                    payment = await api.payment(check_payment_id(arguments.payment))
+                    await line.close()
+                    return _show_payment(arguments, payment)
+                case "cancel":
+                    return await _cancel(arguments, api, line)
+                case _:
+                    return await _list(arguments, api, line)
+
+
+def _give_up_after() -> float:
+    """Seconds of retrying, from MERCHANT_TERMINAL_PATIENCE; an issuer restart must fit into the default."""
+    text = os.environ.get("MERCHANT_TERMINAL_PATIENCE", "45")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= 3600.0:
+        raise InputError("invalid_patience", "MERCHANT_TERMINAL_PATIENCE must be seconds from 0 to 3600.")
+    return seconds
+
+
+async def _login(arguments: argparse.Namespace, places: Places) -> int:
+    settings = Settings(check_issuer_url(arguments.issuer), arguments.ca_file)
+    if sys.stdin.isatty():
+        typed = await asyncio.to_thread(getpass.getpass, "API key (not shown): ")
+    else:
+        typed = sys.stdin.readline()
+    key = ApiKey(typed.strip())
+    async with IssuerApi(
+        settings.issuer_url,
+        key,
+        retries=RetryPolicy(give_up_after=min(5.0, _give_up_after())),
+        tls=settings.tls(),
+    ) as api:
+        await api.payments(limit=1)
+    save(places, settings, key)
+    if arguments.json:
+        print(json.dumps({"issuer": settings.issuer_url, "config": str(places.config)}))
+    else:
+        print(
+            f"The issuer at {settings.issuer_url} accepts the key.\n"
+            f"It is stored in {places.key}, readable by you alone."
+        )
+    return Exit.COMPLETED
+
+
+async def _charge(
+    arguments: argparse.Namespace, places: Places, settings: Settings, api: IssuerApi, line: StatusLine
+) -> int:
+    charge = Charge(
+        parse_phone_number(arguments.phone),
+        parse_amount(arguments.amount, currency(arguments.currency)),
+        _order(arguments.order),
+    )
+    charges = UnansweredCharges(places.unanswered)
+    held, again = claim(charges, settings.issuer_url, charge, time.time(), new=arguments.new)
+    try:
+        if again:
+            line.keep(describe_earlier(held))
+        payment = await settle_charge(api, held, line.show)
+        await line.close()
+        if arguments.json:
+            _print_json(payment.completed, payment, taken_up_again=again)
+        else:
+            print(receipt(payment), end="", flush=True)
+        held.answered()
+    finally:
+        held.release()
+    return Exit.COMPLETED if payment.completed else Exit.NOT_SETTLED
+
+
+def _order(text: str) -> str:
+    order = text.strip()
+    if not 1 <= len(order) <= 80 or not order.isprintable():
+        raise InputError("invalid_order", problem_sentence("invalid_order", ""))
+    return order
+
+
+async def _cancel(arguments: argparse.Namespace, api: IssuerApi, line: StatusLine) -> int:
+    payment_id = check_payment_id(arguments.payment)
+    line.show("cancelling at the issuer")
+    try:
+        payment = await api.cancel(payment_id)
+    except ProblemError as problem:
+        if problem.status != 409:
+            raise
+        payment = await api.payment(payment_id)
+    await line.close()
+    if payment.completed:
+        if arguments.json:
+            _print_json(True, payment)
+        else:
+            print(f"Too late to cancel: {payment.id} had completed ({format_money(payment.amount)}).")
+        return Exit.NOT_SETTLED
+    if not payment.over:
+        if arguments.json:
+            _print_json(None, payment)
+        else:
+            print(f"{payment.id} is being settled this moment. See: merchant-terminal status {payment.id}")
+        return Exit.UNKNOWN
+    if arguments.json:
+        _print_json(False, payment)
+    else:
+        print(f"{payment.id} is not settled. {reason_sentence(payment.reason)} No money has moved.")
+    return Exit.COMPLETED
+
+
+def _show_payment(arguments: argparse.Namespace, payment: Payment) -> int:
+    if arguments.json:
+        _print_json(payment.completed if payment.over else None, payment)
+    elif payment.over:
+        print(receipt(payment), end="")
+    else:
+        print(f"{payment.id} is still running. {progress(payment)}.")
+    if not payment.over:
+        return Exit.UNKNOWN
+    return Exit.COMPLETED if payment.completed else Exit.NOT_SETTLED
+
+
+async def _list(arguments: argparse.Namespace, api: IssuerApi, line: StatusLine) -> int:
+    if not 1 <= arguments.limit <= 100:
+        raise InputError("invalid_limit", problem_sentence("invalid_limit", ""))
+    line.show("asking the issuer")
+    page = await api.payments(limit=arguments.limit, cursor=arguments.cursor)
+    await line.close()
+    if arguments.json:
+        document = {
+            "payments": [payment_document(each) for each in page.payments],
+            "next_cursor": page.next_cursor,
+        }
+        print(json.dumps(document, ensure_ascii=False))
+        return Exit.COMPLETED
+    if not page.payments:
+        print("No payments yet.")
+    for payment in page.payments:
+        print(summary(payment))
+    if page.next_cursor:
+        print(f"Older ones: merchant-terminal list --cursor {page.next_cursor}")
+    return Exit.COMPLETED
+
+
+def _print_json(completed: bool | None, payment: Payment, *, taken_up_again: bool = False) -> None:
+    outcome = "running" if completed is None else "completed" if completed else "not_settled"
+    document = {"outcome": outcome, "payment": payment_document(payment), "taken_up_again": taken_up_again}
+    print(json.dumps(document, ensure_ascii=False), flush=True)
+
+
+def _fail(arguments: argparse.Namespace, status: Exit, outcome: str, code: str, message: str) -> int:
+    if arguments.json:
+        print(
+            json.dumps({"outcome": outcome, "error": {"code": code, "message": message}}, ensure_ascii=False)
+        )
+    else:
+        # Ctrl-C leaves "^C" on the line.
+        with suppress(OSError):
+            print(f"merchant-terminal: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,37 @@
+"""A payment in two lines of a list and as an object for scripts."""
+
+from __future__ import annotations
+
+from merchant_terminal.payment import Payment
+from merchant_terminal.receipt import columns, moment
+from merchant_terminal.sentences import STATUS_SENTENCES
+from protocol.money import format_money
+
+
+def summary(payment: Payment) -> str:
+    """Two lines of a list: when, how much and how it stands; below, its id and the order."""
+    standing = STATUS_SENTENCES.get(payment.status, payment.status)
+    if payment.reason is not None:
+        standing += f" ({payment.reason.replace('_', ' ')})"
+    order = payment.order
+    while columns(order) > 44:
+        order = order[:-2] + "…"
+    when = moment(payment.created_at, None)[:19]
+    return f"{when}  {format_money(payment.amount):>16}  {standing}\n    {payment.id}  {order}"
+
+
+def payment_document(payment: Payment) -> dict[str, object]:
+    """A payment in --json: the amount as minor units and as people read it."""
+    return {
+        "id": payment.id,
+        "status": payment.status,
+        "reason": payment.reason,
+        "amount": payment.amount.minor,
+        "currency": payment.amount.currency.code,
+        "amount_text": format_money(payment.amount),
+        "order": payment.order,
+        "phone": payment.phone,
+        "card_last_four": payment.card_last_four,
+        "created_at": payment.created_at,
+        "updated_at": payment.updated_at,
+    }
