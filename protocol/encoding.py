@@ -1,0 +1,73 @@
+"""Deterministic CBOR (RFC 8949 section 4.2.1) in the small subset that the messages need.
+
+cbor2 can be bounded, so it does the decoding: nesting and input size are limited here, declared lengths are checked by
+cbor2 against the bytes that are there before it allocates, and every tag is refused before its content can become a
+bignum, a regular expression or a date. What determinism forbids (longer integers, other key order, duplicate keys,
+trailing bytes) is caught in one place: the caller encodes what it understood and compares (`messages.Message.decode`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NoReturn
+
+import cbor2
+
+from protocol.errors import LocalProtocolError, MessageError
+
+# The framing's largest message (its length field is 16 bits, its limit is this).
+MAX_SIZE: Final = 4096
+# The deepest message is a map that holds an array; a COSE_Sign1 is an array that holds a map.
+MAX_DEPTH: Final = 3
+
+
+class _EveryTagRefused(Mapping[int, Callable[[Any, bool], Any]]):
+    """As cbor2's `semantic_decoders`, has an answer for every tag, so that no built-in tag decoder ever runs."""
+
+    def __getitem__(self, tag: int) -> Callable[[Any, bool], Any]:
+        return self._refuse
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    @staticmethod
+    def _refuse(value: Any, immutable: bool) -> NoReturn:
+        raise ValueError
+
+
+_NO_TAGS: Final = _EveryTagRefused()
+
+
+def encode(item: object) -> bytes:
+    """The deterministic encoding of an item made of dict, list, int, bytes and str.
+
+    cbor2's canonical order is that of RFC 7049 (shorter keys first); for our keys, integers of one byte, it is also the
+    bytewise order that RFC 8949 section 4.2.1 asks for.
+    """
+    return cbor2.dumps(item, canonical=True)
+
+
+def decode(data: bytes, what: str) -> object:
+    """The one item at the start of `data`; `what` names it in errors. Trailing bytes are the caller's comparison to catch.
+
+    Raises MessageError for anything too large, too deep, tagged, cut short or not CBOR.
+    """
+    if type(data) is not bytes:
+        raise LocalProtocolError(f"{what}: decode takes bytes")
+    if len(data) > MAX_SIZE:
+        raise MessageError(what, f"longer than {MAX_SIZE} bytes")
+    try:
+        item: object = cbor2.loads(
+            data,
+            semantic_decoders=_NO_TAGS,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError):
+        # `from None`: cbor2's own text may quote what it read.
+        raise MessageError(what, "not deterministic CBOR") from None
+    return item
