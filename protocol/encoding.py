@@ -1,9 +1,9 @@
 """Deterministic CBOR (RFC 8949 section 4.2.1) in the small subset that the messages need.
 
-cbor2 can be bounded, so it does the decoding: nesting and input size are limited here, declared lengths are checked by
-cbor2 against the bytes that are there before it allocates, and every tag is refused before its content can become a
-bignum, a regular expression or a date. What determinism forbids (longer integers, other key order, duplicate keys,
-trailing bytes) is caught in one place: the caller encodes what it understood and compares (`messages.Message.decode`).
+cbor2 can be bounded, so it does the decoding: nesting and input size are limited here, cbor2 takes a declared
+length only as far as there are bytes, and every tag is refused, so that nothing becomes a bignum, a regular
+expression or a date. What determinism forbids (longer integers, another key order, trailing bytes) is caught
+in one place: the caller encodes what it understood and compares (`messages.Message.decode`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_DEPTH: Final = 3
 
 
 class _EveryTagRefused(Mapping[int, Callable[[Any, bool], Any]]):
-    """As cbor2's `semantic_decoders`, has an answer for every tag, so that no built-in tag decoder ever runs."""
+    """As cbor2's `semantic_decoders`: answers for every tag, so that no built-in tag decoder ever runs."""
 
     def __getitem__(self, tag: int) -> Callable[[Any, bool], Any]:
         return self._refuse
@@ -44,14 +44,14 @@ _NO_TAGS: Final = _EveryTagRefused()
 def encode(item: object) -> bytes:
     """The deterministic encoding of an item made of dict, list, int, bytes and str.
 
-    cbor2's canonical order is that of RFC 7049 (shorter keys first); for our keys, integers of one byte, it is also the
-    bytewise order that RFC 8949 section 4.2.1 asks for.
+    cbor2's canonical order is that of RFC 7049 (shorter keys first). For our keys, integers of one byte, it
+    is also the bytewise order that RFC 8949 section 4.2.1 asks for.
     """
     return cbor2.dumps(item, canonical=True)
 
 
 def decode(data: bytes, what: str) -> object:
-    """The one item at the start of `data`; `what` names it in errors. Trailing bytes are the caller's comparison to catch.
+    """The item at the start of `data`, `what` in errors; trailing bytes are the caller's comparison to catch.
 
     Raises MessageError for anything too large, too deep, tagged, cut short or not CBOR.
     """

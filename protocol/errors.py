@@ -1,6 +1,7 @@
 """Every error the protocol raises, ours apart from the peer's (the distinction h11 draws in its `_util`).
 
-No text here ever holds a card number, a PIN, a key or any other value that came from a peer: fields are named, not quoted.
+No text holds a card number, a PIN, a key or any other value that came from a peer: fields are named, not
+quoted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class LocalProtocolError(BlindRelayError):
     """We were about to break the protocol: a bug on this side."""
 
 
-class IllegalTransition(LocalProtocolError):
+class IllegalTransition(LocalProtocolError):  # noqa: N818 - says what happened, as h11 and asyncio do
     """A state machine was given an event that its table does not list for the state that it is in."""
 
     def __init__(self, role: str, state: Enum, event: Enum) -> None:
@@ -50,7 +51,7 @@ class SealError(PeerError):
         super().__init__("the envelope cannot be opened")
 
 
-class ResealMismatch(SealError):
+class ResealMismatch(SealError):  # noqa: N818 - the name of the step that failed
     """An opened envelope, sealed again, differs from the copy received (steps S13 and S20 of the patent)."""
 
 

@@ -40,7 +40,7 @@ _READER_ID_GROUPS = re.compile(r"[0-9a-f]{4}(?:-?[0-9a-f]{4}){3}")
 
 
 def mint(prefix: str, entropy: bytes) -> str:
-    """A new identifier: `prefix`, an underscore and the 16 random bytes as 26 lower-case base32 characters (RFC 4648)."""
+    """A new identifier: `prefix`, an underscore, and the 16 random bytes as 26 characters of base32."""
     if not _PREFIX.fullmatch(prefix) or len(entropy) != ENTROPY_SIZE:
         raise ValueError(f"mint takes a three-letter prefix and {ENTROPY_SIZE} bytes")
     return f"{prefix}_{base64.b32encode(entropy).decode('ascii').rstrip('=').lower()}"
@@ -95,7 +95,8 @@ def check_issuer_id(text: str) -> IssuerId:
 def parse_phone_number(text: str) -> PhoneNumber:
     """A phone number as people write it, as E.164; raises InputError (invalid_phone).
 
-    Spaces, hyphens and parentheses are dropped; the country code is required, since nobody here knows the caller's.
+    Spaces, hyphens and parentheses are dropped; the country code is required, since nobody here knows the
+    caller's.
     """
     number = text.translate(_PHONE_PUNCTUATION)
     if not _PHONE_NUMBER.fullmatch(number):
@@ -112,7 +113,7 @@ def key_id(public_key: PublicKey) -> KeyId:
 
 
 def reader_id(public_key: PublicKey) -> ReaderId:
-    """A reader's id is the id of its signing key, so that nobody can enrol one reader's id with another's key."""
+    """A reader's id is the id of its signing key: nobody can enrol one reader's id with another's key."""
     return ReaderId(key_id(public_key))
 
 

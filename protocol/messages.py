@@ -1,17 +1,17 @@
-"""The protocol's messages: frozen, checked when built, each with one encoding (docs/wire-protocol.md, wire.cddl).
+"""The messages: frozen, checked when built, each with one encoding (docs/wire-protocol.md, wire.cddl).
 
-A message is a CBOR map with small integer keys: 0 is its type, 1 the protocol's version, the rest as annotated. Built
-wrongly on this side it raises LocalProtocolError; decoded from a peer's bytes it raises MessageError.
+A message is a CBOR map with small integer keys: 0 is its type, 1 the protocol's version, the rest as
+annotated. Built wrongly on this side it raises LocalProtocolError; decoded from a peer's bytes it raises
+MessageError.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 from protocol.encoding import decode, encode
 from protocol.errors import LocalProtocolError, MessageError
@@ -32,7 +32,7 @@ from protocol.identifiers import (
     check_payment_id,
 )
 from protocol.money import Money
-from protocol.wire_fields import Amount, At, Kind, Name, Octets, OneOf, ShownText, Versions, Whole
+from protocol.wire_fields import Amount, At, Digits, Kind, Name, Octets, OneOf, ShownText, Versions, Whole
 
 PROTOCOL_VERSION: Final = 1
 
@@ -135,19 +135,19 @@ _TYPE_KEY: Final = 0
 _VERSION_KEY: Final = 1
 
 
-@functools.cache
+_layouts: Final[dict[type[Message], tuple[_Field, ...]]] = {}
+
+
 def _fields(message: type[Message]) -> tuple[_Field, ...]:
-    """The fields of a message class; a type that admits None is a key that may be left out."""
-    found = []
-    for name, hint in get_type_hints(message, include_extras=True).items():
-        for note in getattr(hint, "__metadata__", ()):
-            if isinstance(note, At):
-                found.append(_Field(name, note.key, note.kind, required=not _admits_none(hint.__origin__)))
-    return tuple(found)
-
-
-def _admits_none(hint: Any) -> bool:
-    return type(None) in getattr(hint, "__args__", ())
+    """The fields of a message class, read once; a type that admits None is a key that may be left out."""
+    if message not in _layouts:
+        _layouts[message] = tuple(
+            _Field(name, note.key, note.kind, required=type(None) not in get_args(hint.__origin__))
+            for name, hint in get_type_hints(message, include_extras=True).items()
+            if get_origin(hint) is Annotated
+            for note in hint.__metadata__
+        )
+    return _layouts[message]
 
 
 class Message:
@@ -187,9 +187,7 @@ class Message:
         if type(items.get(_TYPE_KEY)) is not int or items[_TYPE_KEY] != cls.TYPE:
             raise MessageError(name, "is of another type")
         if type(items.get(_VERSION_KEY)) is not int or items[_VERSION_KEY] != PROTOCOL_VERSION:
-            raise MessageError(
-                f"{name}.version", f"must be {PROTOCOL_VERSION}: update the older of the two programs"
-            )
+            raise MessageError(f"{name}.version", f"must be {PROTOCOL_VERSION}: update the older program")
         values: dict[str, Any] = {}
         for field in _fields(cls):
             if field.key not in items:
@@ -205,8 +203,8 @@ class Message:
             message = cls(**values)
         except LocalProtocolError as rule:  # a rule about several fields: here it is the peer that broke it
             raise MessageError(name, str(rule)) from None
-        # Catches at once every other encoding of the same message: longer integers, another order, unknown keys,
-        # duplicate keys, trailing bytes.
+        # Catches at once every other encoding of the same message: longer integers, another order, unknown
+        # keys, duplicate keys, trailing bytes.
         if message.encode() != data:
             raise MessageError(name, "not deterministic CBOR")
         return message
@@ -224,7 +222,7 @@ class ReaderHello(Message):
 
 @dataclass(frozen=True, slots=True)
 class KeyOffer(Message):
-    """Issuer to reader, signed: what is bought, from whom, for how much, and the key of this payment only (203, S34)."""
+    """Issuer to reader, signed: what is bought, where, for how much, and the payment's key (203, S34)."""
 
     TYPE = MessageType.KEY_OFFER
     issuer_id: Annotated[IssuerId, At(2, Name(check_issuer_id))]
@@ -250,13 +248,13 @@ class CardEnvelope(Message):
 
 @dataclass(frozen=True, slots=True)
 class PinRequest(Message):
-    """Issuer to reader, signed: type the PIN of the card that this envelope held (S16); on a retry, the last one failed."""
+    """Issuer to reader, signed: type the PIN of the card in this envelope (S16), or type it once more."""
 
     TYPE = MessageType.PIN_REQUEST
     offer: Annotated[Digest, At(2, Octets(DIGEST_SIZE))]
     card_envelope: Annotated[Digest, At(3, Octets(DIGEST_SIZE))]
     previous_pin_envelope: Annotated[Digest | None, At(4, Octets(DIGEST_SIZE))]
-    last_four: Annotated[str, At(5, Name(lambda text: _check_last_four(text)))]
+    last_four: Annotated[str, At(5, Digits(4))]
     tries_left: Annotated[int, At(6, Whole(1, MOST_TRIES))]
 
 
@@ -281,7 +279,7 @@ class Refusal(Message):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Message):
-    """Issuer to reader, signed: how the payment ended, bound to the last message that the issuer had from the reader."""
+    """Issuer to reader, signed: how the payment ended, bound to the last message from the reader (S24)."""
 
     TYPE = MessageType.OUTCOME
     offer: Annotated[Digest, At(2, Octets(DIGEST_SIZE))]
@@ -299,16 +297,10 @@ class Outcome(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReaderEnrolment(Message):
-    """Reader to issuer, signed by the key that it carries: proof of possession, over the issuer's own challenge."""
+    """Reader to issuer, signed by the key it carries: proof of possession over the issuer's challenge."""
 
     TYPE = MessageType.READER_ENROLMENT
     issuer_id: Annotated[IssuerId, At(2, Name(check_issuer_id))]
     challenge: Annotated[bytes, At(3, Octets(CHALLENGE_SIZE))]
     public_key: Annotated[PublicKey, At(4, Octets(PUBLIC_KEY_SIZE))]
     model: Annotated[str, At(5, ShownText(LONGEST_MODEL))]
-
-
-def _check_last_four(text: str) -> str:
-    if len(text) != 4 or not text.isascii() or not text.isdigit():
-        raise ValueError("must be four digits")
-    return text

@@ -45,7 +45,7 @@ def currency(code: str) -> Currency:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """A positive amount in minor units (yen, cents, fils) of one currency; raises InputError outside 1..999999999999."""
+    """A positive amount in minor units (yen, cents, fils); raises InputError outside 1..999,999,999,999."""
 
     minor: int
     currency: Currency

@@ -1,9 +1,10 @@
-"""COSE_Sign1 (RFC 9052 section 4.2) with Ed25519 (RFC 9864, algorithm -19): every signed message, exactly one shape.
+"""COSE_Sign1 (RFC 9052 section 4.2) with Ed25519 (RFC 9864, algorithm -19), in exactly one shape.
 
     18([ << {1: -19, 4: kid} >>, {}, payload, signature ])
 
-Both header parameters are protected, the unprotected map is empty, the payload is attached, and `external_aad` names this
-protocol, so that no signature made here means anything elsewhere. There is no choice of algorithm to negotiate down.
+Both header parameters are protected, the unprotected map is empty, the payload is attached, and
+`external_aad` names this protocol, so that no signature made here means anything elsewhere. No algorithm is
+negotiated.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class SigningKey:
 
 
 def verify(public_key: PublicKey, signed: bytes) -> bytes:
-    """The payload of a COSE_Sign1 that `public_key` signed; raises SignatureError, whatever is wrong with it."""
+    """The payload of a COSE_Sign1 that `public_key` signed; raises SignatureError whatever is wrong."""
     claimed, payload, signature = _disassemble(signed)
     expected = key_id(public_key)
     if not hmac.compare_digest(claimed, expected):
@@ -87,7 +88,7 @@ def verify(public_key: PublicKey, signed: bytes) -> bytes:
 
 
 def claimed_key_id(signed: bytes) -> KeyId:
-    """The key id that a COSE_Sign1 names, unverified: good for finding the key, for nothing else. Raises SignatureError."""
+    """The key id that a COSE_Sign1 names, unverified: for finding the key only. Raises SignatureError."""
     return _disassemble(signed)[0]
 
 
@@ -97,7 +98,7 @@ def sign_message(key: Signer, message: Message) -> bytes:
 
 
 def open_message(public_key: PublicKey, signed: bytes, expected: type[M]) -> M:
-    """The message of the expected class that `public_key` signed; raises SignatureError, then MessageError."""
+    """The message of the class that `public_key` signed; raises SignatureError or MessageError."""
     return expected.decode(verify(public_key, signed))
 
 
@@ -120,7 +121,7 @@ def _assemble(protected: bytes, payload: bytes, signature: bytes) -> bytes:
 
 
 def _disassemble(signed: bytes) -> tuple[KeyId, bytes, bytes]:
-    """Key id, payload and signature of a COSE_Sign1 in our one shape and its one encoding; raises SignatureError."""
+    """Key id, payload and signature of a COSE_Sign1 in our one shape; raises SignatureError."""
     try:
         if signed[:1] != _TAG:
             raise MessageError("COSE_Sign1", "has no tag 18")

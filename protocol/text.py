@@ -1,7 +1,7 @@
 """Text that strangers wrote and people will read: what may be shown, and what is left of the rest.
 
-A control character moves a cursor, a bidirectional override turns an amount around, a line separator pushes a name off a
-two-line display. None of them may reach a screen or a log.
+A control character moves a cursor, a bidirectional override turns an amount around, a line separator pushes a
+name off a two-line display. None of them may reach a screen or a log.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final
 
 from protocol.errors import InputError
 
-# Control, format, surrogate, and line and paragraph separators. Unassigned code points are let through: which they are
-# depends on the Python that asks, and both ends must agree.
+# Control, format, surrogate, and line and paragraph separators. Unassigned code points are let through: which
+# they are depends on the Python that asks, and both ends must agree.
 _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Format characters that Persian, Hindi and others cannot be spelt without; they reorder nothing.
 _SPELLING: Final = frozenset("\u200c\u200d")
@@ -37,6 +37,6 @@ def check_shown_text(text: str, longest: int, what: str) -> str:
 
 
 def shown(text: str, longest: int = 80) -> str:
-    """What of a peer's text may go to a log or a display: hidden characters dropped, cut to `longest` with an ellipsis."""
+    """What of a peer's text a log or display may hold: hidden characters dropped, then cut."""
     kept = "".join(filter(_shows, text[: 4 * longest])).strip()
     return kept if len(kept) <= longest else kept[: longest - 1] + "…"

@@ -1,7 +1,8 @@
 """The kinds of field that a message can have: how each looks on the wire, and what it refuses.
 
-A kind turns a value into the CBOR item that carries it and back. `from_wire` is the only check, for what a peer sent and
-for what we are about to send alike. It raises ValueError with a text that describes the rule and never quotes the value.
+A kind turns a value into the CBOR item that carries it and back. `from_wire` is the only check, for what a
+peer sent and for what we are about to send alike. It raises ValueError with a text that describes the rule
+and never quotes the value.
 """
 
 from __future__ import annotations
@@ -82,6 +83,21 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class Digits:
+    """A text of exactly `count` decimal digits."""
+
+    count: int
+
+    def to_wire(self, value: Any) -> object:
+        return value
+
+    def from_wire(self, item: object) -> str:
+        if type(item) is not str or len(item) != self.count or not (item.isascii() and item.isdigit()):
+            raise ValueError(f"must be {self.count} digits")
+        return item
+
+
+@dataclass(frozen=True, slots=True)
 class ShownText:
     """A text that a person will read on a display: 1 to `longest` characters, none of them hidden."""
 
@@ -133,7 +149,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Money as `[minor units, ISO 4217 letters]`; the number of decimals is the standard's, not the sender's."""
+    """Money as `[minor units, ISO 4217 letters]`; how many decimals, the standard says, not the sender."""
 
     def to_wire(self, value: Any) -> object:
         return [value.minor, value.currency.code] if type(value) is Money else value
