@@ -1,8 +1,8 @@
 """One payment at the issuer, as a table: state and event in, next state and effects out.
 
-Pure: no clock, no randomness, no I/O. Whatever depends on data (is the PIN right? is the reader known?) is looked up by
-`application.py` and comes back as an event of its own, so every branch of the payment stands in this table. The numbers
-S1 to S46 are the steps of the 2001 patent's flow charts; ARCHITECTURE.md lists them all.
+Pure: no clock, no randomness, no I/O. Whatever depends on data (is the PIN right? is the reader known?) is
+looked up by `payment_steps.py` and comes back as an event of its own, so every branch of the payment stands in
+this table. S1 to S46 are the steps of the 2001 patent's flow charts; ARCHITECTURE.md lists them all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum, StrEnum, auto
 from types import MappingProxyType
 from typing import Final
 
-from protocol.messages import NotSettled, RefusalReason
+from protocol.messages import REFUSAL_REASONS, NotSettled, RefusalReason
 from protocol.transition_table import Move, TransitionTable
 
 
@@ -85,7 +85,7 @@ class PaymentEvent(Enum):
     REFUSED_BUSY = auto()
     REFUSED_OFFER_REJECTED = auto()
     REFUSED_READER_FAULT = auto()
-    # settlement (S23)
+    # S23, the settlement
     SETTLED = auto()
     FUNDS_INSUFFICIENT = auto()
     # from outside the flow chart
@@ -193,7 +193,7 @@ _FORWARD: Final[Mapping[tuple[PaymentState, PaymentEvent], Move[PaymentState, Ef
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One way not to settle: the event, its reason, the states it can strike, and whether the phone is told."""
+    """One way not to settle: the event, its reason, the states that it can strike, who is told."""
 
     event: PaymentEvent
     reason: NotSettled
@@ -216,7 +216,7 @@ MERCHANT_ONLY: Final = False  # S9: 'not settled' to the merchant
 PHONE_AND_MERCHANT: Final = True  # S13, S17, S22, S27: 'not settled' to both
 
 _REFUSALS = tuple(
-    Ending(event, NotSettled(f"refused_{refusal.value}"), _OFFERED - {_S.SETTLING}, PHONE_AND_MERCHANT)
+    Ending(event, REFUSAL_REASONS[refusal], _OFFERED - {_S.SETTLING}, PHONE_AND_MERCHANT)
     for refusal, event in REFUSAL_EVENTS.items()
 )
 
@@ -249,7 +249,7 @@ ENDINGS: Final[tuple[Ending, ...]] = (
     # S14, S15, S27
     Ending(_E.CARD_UNKNOWN, NotSettled.UNKNOWN_CARD, _CARD, PHONE_AND_MERCHANT),
     Ending(_E.CARD_EXPIRED, NotSettled.EXPIRED_CARD, _CARD, PHONE_AND_MERCHANT),
-    Ending(_E.CARD_BLOCKED, NotSettled.BLOCKED_CARD, _CARD, PHONE_AND_MERCHANT),
+    Ending(_E.CARD_BLOCKED, NotSettled.BLOCKED_CARD, _OPENING, PHONE_AND_MERCHANT),
     Ending(_E.CARD_NOT_CARDHOLDERS, NotSettled.CARD_NOT_CARDHOLDERS, _CARD, PHONE_AND_MERCHANT),
     # S17, S21, S22
     Ending(_E.PIN_TIME_OVER, NotSettled.PIN_TIMEOUT, frozenset({_S.PIN_REQUESTED}), PHONE_AND_MERCHANT),
