@@ -1,0 +1,266 @@
+"""The storage port on one SQLite file: a writer with group commit, a reader beside it, one server at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from issuer_server.payment import PaymentState
+from issuer_server.storage.migrations import migrations
+from issuer_server.storage.records import (
+    NO_CHANGES,
+    Balance,
+    CardholderRecord,
+    CardRecord,
+    Created,
+    HandsetRecord,
+    IdempotencyClaim,
+    MerchantRecord,
+    NewCard,
+    NewCardholder,
+    NewEnrolmentCode,
+    NewMerchant,
+    NewPayment,
+    PaymentChanges,
+    PaymentRecord,
+    ReaderRecord,
+    Replayed,
+    SettleResult,
+)
+from issuer_server.storage.sqlite import administration, directory, ledger, payments
+from issuer_server.storage.sqlite.connection import check_up_to_date, connect, migrate, take_server_lock
+from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
+from issuer_server.storage.sqlite.payments import milliseconds
+from protocol.identifiers import (
+    CardholderId,
+    CardId,
+    Digest,
+    HandsetId,
+    MerchantId,
+    PaymentId,
+    PhoneNumber,
+    PublicKey,
+    ReaderId,
+)
+from protocol.money import Money
+
+
+class SqliteStorage:
+    """Storage, EnrolmentStore and Administration of `issuer_server.storage.port`. Use `open` or `open_beside_server`."""
+
+    def __init__(self, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._lock = lock
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStorage:
+        """For the server: takes the file for itself, creates or migrates it; raises StorageError.
+
+        Opening waits for the disk: call it before the server takes requests. The caller sweeps.
+        """
+        lock = take_server_lock(path)
+        try:
+            return cls._start(path, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    async def open_beside_server(cls, path: Path) -> SqliteStorage:
+        """For the administration command, whether a server runs or not; changes no schema; raises StorageError."""
+        return cls._start(path, None)
+
+    @classmethod
+    def _start(cls, path: Path, lock: sqlite3.Connection | None) -> SqliteStorage:
+        connection = connect(path)
+        try:
+            if lock is not None:
+                migrate(connection, migrations("sqlite"))
+            check_up_to_date(connection, migrations("sqlite"))
+            reading = connect(path)
+        except BaseException:
+            connection.close()
+            raise
+        reading.execute("PRAGMA query_only = ON")
+        return cls(GroupCommit(connection, Batching.WRITE), GroupCommit(reading, Batching.READ), lock)
+
+    async def close(self) -> None:
+        """Finish what is queued, then let the file go."""
+        await self._reader.close()
+        await self._writer.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # Storage: payments
+
+    async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
+        return await self._writer.submit(lambda connection: payments.create(connection, new, idempotency))
+
+    async def advance(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        to: PaymentState,
+        changes: PaymentChanges,
+        now: float,
+    ) -> bool:
+        return await self._writer.submit(
+            lambda connection: payments.advance(
+                connection, payment_id, expected, to, changes, milliseconds(now)
+            )
+        )
+
+    async def settle(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        card_id: CardId,
+        now: float,
+        changes: PaymentChanges = NO_CHANGES,
+    ) -> SettleResult:
+        return await self._writer.submit(
+            lambda connection: payments.settle(
+                connection, payment_id, expected, card_id, milliseconds(now), changes
+            )
+        )
+
+    async def sweep(self, now: float) -> list[PaymentRecord]:
+        return await self._writer.submit(lambda connection: payments.sweep(connection, milliseconds(now)))
+
+    async def payment(self, payment_id: PaymentId) -> PaymentRecord | None:
+        return await self._reader.submit(lambda connection: payments.by_id(connection, payment_id))
+
+    async def payments(
+        self, merchant_id: MerchantId, before: PaymentId | None, limit: int
+    ) -> list[PaymentRecord]:
+        return await self._reader.submit(
+            lambda connection: payments.of_merchant(connection, merchant_id, before, limit)
+        )
+
+    # Storage: who and what
+
+    async def merchant_by_key_digest(self, key_digest: Digest) -> MerchantRecord | None:
+        return await self._reader.submit(
+            lambda connection: directory.merchant_by_key_digest(connection, key_digest)
+        )
+
+    async def cardholder_by_phone(self, phone: PhoneNumber) -> CardholderRecord | None:
+        return await self._reader.submit(lambda connection: directory.cardholder_by_phone(connection, phone))
+
+    async def handset_by_token_digest(self, token_digest: Digest) -> HandsetRecord | None:
+        return await self._reader.submit(
+            lambda connection: directory.handset_by_token_digest(connection, token_digest)
+        )
+
+    async def reader(self, reader_id: ReaderId) -> ReaderRecord | None:
+        return await self._reader.submit(lambda connection: directory.reader_by_id(connection, reader_id))
+
+    async def card_by_index(self, pan_index: Digest) -> CardRecord | None:
+        return await self._reader.submit(lambda connection: directory.card_by_index(connection, pan_index))
+
+    async def claim_pin_try(self, card_id: CardId) -> int | None:
+        return await self._writer.submit(lambda connection: directory.claim_pin_try(connection, card_id))
+
+    async def restore_pin_tries(self, card_id: CardId) -> None:
+        await self._writer.submit(lambda connection: directory.restore_pin_tries(connection, card_id))
+
+    # EnrolmentStore
+
+    async def redeem_handset_code(
+        self, secret_digest: Digest, handset_id: HandsetId, token_digest: Digest, now: float
+    ) -> HandsetRecord:
+        return await self._writer.submit(
+            lambda connection: directory.redeem_handset_code(
+                connection, secret_digest, handset_id, token_digest, milliseconds(now)
+            )
+        )
+
+    async def redeem_reader_code(
+        self, secret_digest: Digest, reader_id: ReaderId, public_key: PublicKey, model: str, now: float
+    ) -> ReaderRecord:
+        return await self._writer.submit(
+            lambda connection: directory.redeem_reader_code(
+                connection, secret_digest, reader_id, public_key, model, milliseconds(now)
+            )
+        )
+
+    # Administration
+
+    async def add_merchant(self, new: NewMerchant, now: float) -> None:
+        await self._writer.submit(
+            lambda connection: administration.add_merchant(connection, new, milliseconds(now))
+        )
+
+    async def add_cardholder(self, new: NewCardholder, now: float) -> None:
+        await self._writer.submit(
+            lambda connection: administration.add_cardholder(connection, new, milliseconds(now))
+        )
+
+    async def add_card(self, new: NewCard, now: float) -> None:
+        await self._writer.submit(
+            lambda connection: administration.add_card(connection, new, milliseconds(now))
+        )
+
+    async def add_enrolment_code(self, new: NewEnrolmentCode) -> None:
+        await self._writer.submit(lambda connection: administration.add_enrolment_code(connection, new))
+
+    async def fund(self, cardholder_id: CardholderId, money: Money, now: float) -> None:
+        await self._writer.submit(
+            lambda connection: administration.fund(connection, cardholder_id, money, milliseconds(now))
+        )
+
+    async def set_merchant_blocked(self, merchant_id: MerchantId, blocked: bool) -> None:
+        await self._set_blocked("merchant", merchant_id, blocked)
+
+    async def set_cardholder_blocked(self, cardholder_id: CardholderId, blocked: bool) -> None:
+        await self._set_blocked("cardholder", cardholder_id, blocked)
+
+    async def set_card_blocked(self, card_id: CardId, blocked: bool) -> None:
+        await self._writer.submit(
+            lambda connection: administration.set_card_blocked(connection, card_id, blocked)
+        )
+
+    async def set_handset_blocked(self, handset_id: HandsetId, blocked: bool) -> None:
+        await self._set_blocked("handset", handset_id, blocked)
+
+    async def set_reader_blocked(self, reader_id: ReaderId, blocked: bool) -> None:
+        await self._set_blocked("reader", reader_id, blocked)
+
+    async def _set_blocked(self, what: str, key: str | bytes, blocked: bool) -> None:
+        await self._writer.submit(
+            lambda connection: administration.set_blocked(connection, what, key, blocked)
+        )
+
+    async def merchants(self) -> list[MerchantRecord]:
+        query = f"{directory.MERCHANTS} ORDER BY created_ms, id"
+        return await self._reader.submit(
+            lambda connection: [directory.merchant(row) for row in connection.execute(query)]
+        )
+
+    async def cardholders(self) -> list[CardholderRecord]:
+        query = f"{directory.CARDHOLDERS} ORDER BY created_ms, id"
+        return await self._reader.submit(
+            lambda connection: [directory.cardholder(row) for row in connection.execute(query)]
+        )
+
+    async def cards(self) -> list[CardRecord]:
+        query = f"{directory.CARDS} ORDER BY cards.created_ms, cards.id"
+        return await self._reader.submit(
+            lambda connection: [directory.card(row) for row in connection.execute(query)]
+        )
+
+    async def handsets(self) -> list[HandsetRecord]:
+        query = f"{directory.HANDSETS} ORDER BY handsets.created_ms, handsets.id"
+        return await self._reader.submit(
+            lambda connection: [directory.handset(row) for row in connection.execute(query)]
+        )
+
+    async def readers(self) -> list[ReaderRecord]:
+        query = f"{directory.READERS} ORDER BY readers.created_ms, readers.id"
+        return await self._reader.submit(
+            lambda connection: [directory.reader(row) for row in connection.execute(query)]
+        )
+
+    async def balances(self, owner: str | None = None) -> list[Balance]:
+        return await self._reader.submit(lambda connection: ledger.balances(connection, owner))

@@ -1,0 +1,187 @@
+"""Merchants, cardholders, cards, handsets and readers in SQL: finding them, PIN tries, redeeming one-time codes.
+
+Identifiers passed their checks before they were written, so rows become records without a second look.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from issuer_server.storage.port import EnrolmentRefused, StorageError
+from issuer_server.storage.records import (
+    CardholderRecord,
+    CardRecord,
+    EnrolmentKind,
+    HandsetRecord,
+    MerchantRecord,
+    ReaderRecord,
+)
+from protocol.identifiers import (
+    CardholderId,
+    CardId,
+    Digest,
+    HandsetId,
+    MerchantId,
+    PhoneNumber,
+    PublicKey,
+    ReaderId,
+)
+
+Row = tuple[Any, ...]
+
+MERCHANTS = "SELECT id, name, blocked FROM merchants"
+CARDHOLDERS = "SELECT id, name, phone, blocked FROM cardholders"
+CARDS = (
+    "SELECT cards.id, cardholder_id, last_four, expiry, pin_verifier, pin_tries_left,"
+    " cards.blocked OR cardholders.blocked FROM cards JOIN cardholders ON cardholders.id = cardholder_id"
+)
+HANDSETS = (
+    "SELECT handsets.id, cardholder_id, phone, handsets.blocked OR cardholders.blocked"
+    " FROM handsets JOIN cardholders ON cardholders.id = cardholder_id"
+)
+READERS = (
+    "SELECT readers.id, cardholder_id, public_key, model, readers.blocked OR cardholders.blocked"
+    " FROM readers JOIN cardholders ON cardholders.id = cardholder_id"
+)
+_CLAIM_TRY = (
+    "UPDATE cards SET pin_tries_left = pin_tries_left - 1 WHERE id = ? AND pin_tries_left > 0"
+    " RETURNING pin_tries_left"
+)
+_RESTORE_TRIES = (
+    "UPDATE cards SET pin_tries_left = pin_try_limit WHERE id = ? AND pin_tries_left <> pin_try_limit"
+)
+_CODE = "SELECT kind, cardholder_id, expires_ms, used_ms FROM enrolment_codes WHERE secret_digest = ?"
+_USE_CODE = "UPDATE enrolment_codes SET used_ms = ? WHERE secret_digest = ?"
+
+
+def merchant(row: Row) -> MerchantRecord:
+    """A row of MERCHANTS."""
+    return MerchantRecord(MerchantId(row[0]), row[1], bool(row[2]))
+
+
+def cardholder(row: Row) -> CardholderRecord:
+    """A row of CARDHOLDERS."""
+    return CardholderRecord(CardholderId(row[0]), row[1], PhoneNumber(row[2]), bool(row[3]))
+
+
+def card(row: Row) -> CardRecord:
+    """A row of CARDS."""
+    return CardRecord(
+        CardId(row[0]), CardholderId(row[1]), row[2], row[3], bytes(row[4]), row[5], bool(row[6])
+    )
+
+
+def handset(row: Row) -> HandsetRecord:
+    """A row of HANDSETS."""
+    return HandsetRecord(HandsetId(row[0]), CardholderId(row[1]), PhoneNumber(row[2]), bool(row[3]))
+
+
+def reader(row: Row) -> ReaderRecord:
+    """A row of READERS."""
+    return ReaderRecord(ReaderId(row[0]), CardholderId(row[1]), PublicKey(row[2]), row[3], bool(row[4]))
+
+
+def merchant_by_key_digest(connection: sqlite3.Connection, key_digest: Digest) -> MerchantRecord | None:
+    """Whose API key it is."""
+    row = connection.execute(f"{MERCHANTS} WHERE key_digest = ?", (key_digest,)).fetchone()
+    return None if row is None else merchant(row)
+
+
+def cardholder_by_phone(connection: sqlite3.Connection, phone: PhoneNumber) -> CardholderRecord | None:
+    """Whose number it is."""
+    row = connection.execute(f"{CARDHOLDERS} WHERE phone = ?", (phone,)).fetchone()
+    return None if row is None else cardholder(row)
+
+
+def handset_by_token_digest(connection: sqlite3.Connection, token_digest: Digest) -> HandsetRecord | None:
+    """Which phone it is."""
+    row = connection.execute(f"{HANDSETS} WHERE token_digest = ?", (token_digest,)).fetchone()
+    return None if row is None else handset(row)
+
+
+def reader_by_id(connection: sqlite3.Connection, reader_id: ReaderId) -> ReaderRecord | None:
+    """Which reader it is."""
+    row = connection.execute(f"{READERS} WHERE readers.id = ?", (reader_id,)).fetchone()
+    return None if row is None else reader(row)
+
+
+def card_by_index(connection: sqlite3.Connection, pan_index: Digest) -> CardRecord | None:
+    """S14, S15: which card it is."""
+    row = connection.execute(f"{CARDS} WHERE pan_index = ?", (pan_index,)).fetchone()
+    return None if row is None else card(row)
+
+
+def claim_pin_try(connection: sqlite3.Connection, card_id: CardId) -> int | None:
+    """One statement counts down and reads: parallel payments cannot share a try."""
+    rows = connection.execute(_CLAIM_TRY, (card_id,)).fetchall()
+    return rows[0][0] if rows else None
+
+
+def restore_pin_tries(connection: sqlite3.Connection, card_id: CardId) -> None:
+    """After a right PIN."""
+    connection.execute(_RESTORE_TRIES, (card_id,))
+
+
+def redeem_handset_code(
+    connection: sqlite3.Connection,
+    secret_digest: Digest,
+    handset_id: HandsetId,
+    token_digest: Digest,
+    now_ms: int,
+) -> HandsetRecord:
+    """The code is used up and the handset is there, both or neither."""
+    owner = _redeem(connection, secret_digest, EnrolmentKind.HANDSET, now_ms)
+    connection.execute(
+        "INSERT INTO handsets (id, cardholder_id, token_digest, created_ms) VALUES (?, ?, ?, ?)",
+        (handset_id, owner, token_digest, now_ms),
+    )
+    return handset(_only(connection, f"{HANDSETS} WHERE handsets.id = ?", handset_id))
+
+
+def redeem_reader_code(
+    connection: sqlite3.Connection,
+    secret_digest: Digest,
+    reader_id: ReaderId,
+    public_key: PublicKey,
+    model: str,
+    now_ms: int,
+) -> ReaderRecord:
+    """The code is used up and the reader is there, both or neither. A key is enrolled once, by anybody."""
+    owner = _redeem(connection, secret_digest, EnrolmentKind.READER, now_ms)
+    there = connection.execute(
+        "SELECT 1 FROM readers WHERE id = ? OR public_key = ?", (reader_id, public_key)
+    )
+    if there.fetchone() is not None:
+        raise EnrolmentRefused(
+            "reader_already_enrolled",
+            "This reader's key is enrolled already: a key is enrolled once. Reset the reader for a new key.",
+        )
+    connection.execute(
+        "INSERT INTO readers (id, cardholder_id, public_key, model, created_ms) VALUES (?, ?, ?, ?, ?)",
+        (reader_id, owner, public_key, model, now_ms),
+    )
+    return reader(_only(connection, f"{READERS} WHERE readers.id = ?", reader_id))
+
+
+def _redeem(connection: sqlite3.Connection, secret_digest: Digest, kind: EnrolmentKind, now_ms: int) -> str:
+    row = connection.execute(_CODE, (secret_digest,)).fetchone()
+    if row is None or row[0] != kind.value:
+        raise EnrolmentRefused(
+            "enrolment_code_unknown",
+            f"This is no {kind.value} code of this issuer: copy it whole, or ask for a new one.",
+        )
+    _, owner, expires_ms, used_ms = row
+    if used_ms is not None:
+        raise EnrolmentRefused("enrolment_code_used", "This code was used before: ask for a new one.")
+    if now_ms >= expires_ms:
+        raise EnrolmentRefused("enrolment_code_expired", "This code is too old: ask for a new one.")
+    connection.execute(_USE_CODE, (now_ms, secret_digest))
+    return str(owner)
+
+
+def _only(connection: sqlite3.Connection, query: str, key: str | bytes) -> Row:
+    row: Row | None = connection.execute(query, (key,)).fetchone()
+    if row is None:
+        raise StorageError("a row just written is not there")
+    return row

@@ -1,0 +1,205 @@
+"""Payments in SQL: each function is one operation inside the writer's or the reader's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from issuer_server.ledger import payment_posting
+from issuer_server.payment import PaymentState
+from issuer_server.storage.port import IdempotencyMismatch, StorageError
+from issuer_server.storage.records import (
+    Created,
+    IdempotencyClaim,
+    NewPayment,
+    PaymentChanges,
+    PaymentRecord,
+    Replayed,
+    SettleResult,
+)
+from issuer_server.storage.sqlite import ledger
+from protocol.identifiers import (
+    CardholderId,
+    CardId,
+    Digest,
+    MerchantId,
+    PaymentId,
+    PhoneNumber,
+    ReaderId,
+)
+from protocol.messages import NotSettled
+from protocol.money import Money, currency
+
+_COLUMNS = (
+    "id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description, state, reason,"
+    " card_last_four, reader_id, offer_digest, last_message_digest, created_ms, updated_ms"
+)
+_BY_ID = f"SELECT {_COLUMNS} FROM payments WHERE id = ?"  # noqa: S608 - our own constant
+_BY_KEY = f"SELECT {_COLUMNS}, payload_digest FROM payments WHERE merchant_id = ? AND idempotency_key = ?"  # noqa: S608
+# The merchant's name is the registered one: it comes from the merchants' table, whatever the request said.
+_INSERT = (
+    "INSERT INTO payments (id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description, state,"
+    " idempotency_key, payload_digest, created_ms, updated_ms)"
+    " SELECT ?1, merchants.id, merchants.name, ?3, ?4, ?5, ?6, ?7, 'requested', ?8, ?9, ?10, ?10"
+    " FROM merchants WHERE merchants.id = ?2"
+    f" RETURNING {_COLUMNS}"
+)
+_ADVANCE = (
+    "UPDATE payments SET state = ?, reason = coalesce(?, reason), card_last_four = coalesce(?, card_last_four),"
+    " reader_id = coalesce(?, reader_id), offer_digest = coalesce(?, offer_digest),"
+    " last_message_digest = coalesce(?, last_message_digest), updated_ms = ? WHERE id = ? AND state = ?"
+)
+_NEWEST = (
+    f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ?"  # noqa: S608 - our own constant
+    " ORDER BY created_ms DESC, id DESC LIMIT ?"
+)
+_OLDER = (
+    f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ?1 AND (created_ms, id) <"  # noqa: S608 - our own constant
+    " (SELECT created_ms, id FROM payments WHERE id = ?2 AND merchant_id = ?1)"
+    " ORDER BY created_ms DESC, id DESC LIMIT ?3"
+)
+_CHARGEABLE = (
+    "SELECT 1 FROM cards JOIN cardholders ON cardholders.id = cards.cardholder_id"
+    " WHERE cards.id = ? AND cards.cardholder_id = ? AND NOT cards.blocked AND NOT cardholders.blocked"
+)
+_SWEEP = (
+    "UPDATE payments SET state = 'not_settled', reason = ?, updated_ms = ?"
+    " WHERE state NOT IN ('completed', 'not_settled')"
+    f" RETURNING {_COLUMNS}"
+)
+
+
+def milliseconds(seconds: float) -> int:
+    """Epoch seconds as stored."""
+    return round(seconds * 1000)
+
+
+def create(connection: sqlite3.Connection, new: NewPayment, claim: IdempotencyClaim) -> Created | Replayed:
+    """Insert, unless the merchant's key made a payment before."""
+    row = connection.execute(_BY_KEY, (new.merchant_id, claim.key)).fetchone()
+    if row is not None:
+        if row[-1] != claim.payload_digest:
+            raise IdempotencyMismatch("this Idempotency-Key was used before with another request")
+        return Replayed(_record(row[:-1]))
+    values = (
+        new.id,
+        new.merchant_id,
+        new.cardholder_id,
+        new.phone,
+        new.money.minor,
+        new.money.currency.code,
+        new.order,
+        claim.key,
+        claim.payload_digest,
+        milliseconds(new.created_at),
+    )
+    # fetchall, not fetchone: a statement left unfinished would keep the savepoint from being released
+    rows = connection.execute(_INSERT, values).fetchall()
+    if not rows:
+        raise StorageError("the payment names a merchant who is not in the database")
+    return Created(_record(rows[0]))
+
+
+def advance(
+    connection: sqlite3.Connection,
+    payment_id: PaymentId,
+    expected: PaymentState,
+    to: PaymentState,
+    changes: PaymentChanges,
+    now_ms: int,
+) -> bool:
+    """Compare and set."""
+    values = (
+        to.value,
+        None if changes.reason is None else changes.reason.value,
+        changes.card_last_four,
+        changes.reader_id,
+        changes.offer_digest,
+        changes.last_message_digest,
+        now_ms,
+        payment_id,
+        expected.value,
+    )
+    return connection.execute(_ADVANCE, values).rowcount == 1
+
+
+def settle(
+    connection: sqlite3.Connection,
+    payment_id: PaymentId,
+    expected: PaymentState,
+    card_id: CardId,
+    now_ms: int,
+    changes: PaymentChanges,
+) -> SettleResult:
+    """S23: posting and state, both or neither. The card is looked at again: it may have been blocked meanwhile."""
+    payment = by_id(connection, payment_id)
+    if payment is None or payment.state is not expected:
+        return SettleResult.STALE
+    if connection.execute(_CHARGEABLE, (card_id, payment.cardholder_id)).fetchone() is None:
+        return SettleResult.CARD_REFUSED
+    if not ledger.post(connection, payment_posting(payment), now_ms):
+        return SettleResult.INSUFFICIENT_FUNDS
+    if not advance(connection, payment_id, expected, PaymentState.COMPLETED, changes, now_ms):
+        raise StorageError("the payment changed inside its own transaction")
+    return SettleResult.SETTLED
+
+
+def by_id(connection: sqlite3.Connection, payment_id: PaymentId) -> PaymentRecord | None:
+    """One payment."""
+    row = connection.execute(_BY_ID, (payment_id,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def of_merchant(
+    connection: sqlite3.Connection, merchant_id: MerchantId, before: PaymentId | None, limit: int
+) -> list[PaymentRecord]:
+    """Newest first."""
+    if before is None:
+        rows = connection.execute(_NEWEST, (merchant_id, limit))
+    else:
+        rows = connection.execute(_OLDER, (merchant_id, before, limit))
+    return [_record(row) for row in rows]
+
+
+def sweep(connection: sqlite3.Connection, now_ms: int) -> list[PaymentRecord]:
+    """End what a stopped server left in flight."""
+    rows = connection.execute(_SWEEP, (NotSettled.ISSUER_RESTARTED.value, now_ms)).fetchall()
+    return [_record(row) for row in rows]
+
+
+def _record(row: tuple[Any, ...]) -> PaymentRecord:
+    (
+        payment_id,
+        merchant_id,
+        merchant_name,
+        cardholder_id,
+        phone,
+        amount,
+        code,
+        description,
+        state,
+        reason,
+        last_four,
+        reader_id,
+        offer_digest,
+        last_message_digest,
+        created_ms,
+        updated_ms,
+    ) = row
+    return PaymentRecord(
+        id=PaymentId(payment_id),
+        merchant_id=MerchantId(merchant_id),
+        merchant_name=merchant_name,
+        cardholder_id=CardholderId(cardholder_id),
+        phone=PhoneNumber(phone),
+        money=Money(amount, currency(code)),
+        order=description,
+        state=PaymentState(state),
+        reason=None if reason is None else NotSettled(reason),
+        card_last_four=last_four,
+        reader_id=None if reader_id is None else ReaderId(reader_id),
+        offer_digest=None if offer_digest is None else Digest(offer_digest),
+        last_message_digest=None if last_message_digest is None else Digest(last_message_digest),
+        created_at=created_ms / 1000,
+        updated_at=updated_ms / 1000,
+    )
