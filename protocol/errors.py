@@ -45,10 +45,10 @@ class SignatureError(PeerError):
 
 
 class SealError(PeerError):
-    """A sealed envelope did not open. One text for every cause, so that a sender learns nothing from it."""
+    """Sealing or opening failed. One text for every cause, so that a sender learns nothing from it."""
 
     def __init__(self) -> None:
-        super().__init__("the envelope cannot be opened")
+        super().__init__("the envelope cannot be sealed or opened")
 
 
 class ResealMismatch(SealError):  # noqa: N818 - the name of the step that failed
