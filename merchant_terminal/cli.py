@@ -25,7 +25,9 @@ from merchant_terminal.status_line import StatusLine
 from merchant_terminal.unanswered import UnansweredCharges
 from protocol.errors import InputError
 from protocol.identifiers import check_payment_id, parse_phone_number
+from protocol.messages import LONGEST_ORDER
 from protocol.money import currency, format_money, parse_amount
+from protocol.text import check_shown_text
 
 
 class Exit(IntEnum):
@@ -39,13 +41,14 @@ class Exit(IntEnum):
 
 EXIT_TEXT = """\
 exit status:
-  0  charge, status: the payment completed; other commands: done
-  1  charge, status: the payment was not settled; cancel: too late, it had completed
-  2  usage or input was wrong, or the issuer refused the request; nothing was charged
-  3  the outcome is not known: the issuer cannot be reached, or (status) the payment is still running
+  0  charge, status: the payment completed. Other commands: done
+  1  charge, status: the payment was not settled. cancel: too late, it is paid
+  2  usage or input was wrong, or the issuer refused; nothing was charged
+  3  the outcome is not known: the issuer cannot be reached, or (status) the
+     payment is still running
 
-A charge whose answer got lost is remembered. Give the same command again: it asks about the same payment
-and does not charge twice.
+A charge whose answer got lost is remembered. Give the same command again: it
+asks about the same payment and does not charge twice.
 """
 
 
@@ -208,7 +211,7 @@ async def _charge(
     charge = Charge(
         parse_phone_number(arguments.phone),
         parse_amount(arguments.amount, currency(arguments.currency)),
-        _order(arguments.order),
+        check_shown_text(arguments.order.strip(), LONGEST_ORDER, "order"),
     )
     charges = UnansweredCharges(places.unanswered)
     held, again = claim(charges, settings.issuer_url, charge, time.time(), new=arguments.new)
@@ -225,13 +228,6 @@ async def _charge(
     finally:
         held.release()
     return Exit.COMPLETED if payment.completed else Exit.NOT_SETTLED
-
-
-def _order(text: str) -> str:
-    order = text.strip()
-    if not 1 <= len(order) <= 80 or not order.isprintable():
-        raise InputError("invalid_order", problem_sentence("invalid_order", ""))
-    return order
 
 
 async def _cancel(arguments: argparse.Namespace, api: IssuerApi, line: StatusLine) -> int:

@@ -21,8 +21,9 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from merchant_terminal.errors import NotAnIssuerError, ProblemError, UnreachableError
-from merchant_terminal.payment import Charge, Page, Payment, optional_text, printable
+from merchant_terminal.payment import Charge, Page, Payment, optional_text
 from protocol.errors import InputError
+from protocol.text import shown
 
 MAX_ANSWER_BYTES = 1 << 20
 """No answer of this API comes near a mebibyte; more is some other server."""
@@ -77,17 +78,18 @@ class Retry:
 
 def check_issuer_url(url: str) -> str:
     """Return the URL without a trailing slash; plain http is accepted on loopback only."""
-    parts = urlsplit(url.strip())
-    host = parts.hostname or ""
+    advice = "The issuer's address must look like https://issuer.example or http://127.0.0.1:8080."
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise InputError("invalid_issuer_url", advice) from None
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
-        raise InputError(
-            "invalid_issuer_url",
-            "The issuer's address must look like https://issuer.example or http://127.0.0.1:8080.",
-        )
+        raise InputError("invalid_issuer_url", advice)
     if parts.scheme == "http" and not is_loopback(host):
         raise InputError(
             "plain_http_refused",
-            f"Plain http to {printable(host, 80)} would show your API key to the network: use https://.",
+            f"Plain http to {shown(host)} would show your API key to the network: use https://.",
         )
     return url.strip().rstrip("/")
 
@@ -233,9 +235,9 @@ def _judge(status: int, content_type: str, body: bytes) -> object:
     if isinstance(document, dict) and isinstance(document.get("code"), str):
         problem = ProblemError(
             status,
-            printable(document["code"], 64),
-            printable(str(document.get("detail") or document.get("title") or "")),
-            printable(str(document.get("request_id") or ""), 64),
+            shown(document["code"], 64),
+            shown(str(document.get("detail") or document.get("title") or ""), 200),
+            shown(str(document.get("request_id") or ""), 64),
         )
         if status not in RETRIED_STATUSES and problem.code not in RETRIED_CODES:
             raise problem

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from merchant_terminal.errors import NotAnIssuerError
 from protocol.errors import InputError
 from protocol.money import Money, currency
+from protocol.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +77,11 @@ class Page:
     next_cursor: str | None
 
 
-def printable(text: str, limit: int = 200) -> str:
-    """A peer's text without control characters, fit for a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)[:limit]
-
-
 def _text(document: Mapping[str, object], name: str) -> str:
     value = document.get(name)
     if not isinstance(value, str):
         raise NotAnIssuerError(f"the issuer's answer lacks a usable '{name}'")
-    return printable(value)
+    return shown(value, 200)
 
 
 def optional_text(document: Mapping[str, object], name: str) -> str | None:

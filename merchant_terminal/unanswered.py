@@ -2,7 +2,7 @@
 
 A charge is written here with its idempotency key before the issuer hears of it, and taken off when its
 outcome has been shown. After a crash or a lost answer the same charge finds its old key, so that the issuer
-gives the same payment again and the customer is charged once. A lock tells an abandoned charge from one at work.
+gives the same payment again and the customer is charged once. A lock tells an abandoned one from one at work.
 """
 
 from __future__ import annotations
