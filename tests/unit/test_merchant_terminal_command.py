@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class FakeIssuer:
 
     @web.middleware
     async def _middleware(
-        self, request: web.Request, handler: Callable[[web.Request], asyncio.Future[web.StreamResponse]]
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         self.seen.append((request.method, request.path_qs, body))
