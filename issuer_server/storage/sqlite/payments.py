@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are put together from constants of these modules, never from values
 """Payments in SQL: each function is one operation inside the writer's or the reader's transaction."""
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _COLUMNS = (
     "id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description, state, reason,"
     " card_last_four, reader_id, offer_digest, last_message_digest, created_ms, updated_ms"
 )
-_BY_ID = f"SELECT {_COLUMNS} FROM payments WHERE id = ?"  # noqa: S608 - our own constant
-_BY_KEY = f"SELECT {_COLUMNS}, payload_digest FROM payments WHERE merchant_id = ? AND idempotency_key = ?"  # noqa: S608
+_BY_ID = f"SELECT {_COLUMNS} FROM payments WHERE id = ?"
+_BY_KEY = f"SELECT {_COLUMNS}, payload_digest FROM payments WHERE merchant_id = ? AND idempotency_key = ?"
 # The merchant's name is the registered one: it comes from the merchants' table, whatever the request said.
 _INSERT = (
     "INSERT INTO payments (id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description, state,"
@@ -49,12 +50,9 @@ _ADVANCE = (
     " reader_id = coalesce(?, reader_id), offer_digest = coalesce(?, offer_digest),"
     " last_message_digest = coalesce(?, last_message_digest), updated_ms = ? WHERE id = ? AND state = ?"
 )
-_NEWEST = (
-    f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ?"  # noqa: S608 - our own constant
-    " ORDER BY created_ms DESC, id DESC LIMIT ?"
-)
+_NEWEST = f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ? ORDER BY created_ms DESC, id DESC LIMIT ?"
 _OLDER = (
-    f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ?1 AND (created_ms, id) <"  # noqa: S608 - our own constant
+    f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ?1 AND (created_ms, id) <"
     " (SELECT created_ms, id FROM payments WHERE id = ?2 AND merchant_id = ?1)"
     " ORDER BY created_ms DESC, id DESC LIMIT ?3"
 )
