@@ -1,0 +1,1 @@
+"""The phone: carries every byte between the reader and the issuer, and can read none of them."""

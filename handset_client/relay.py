@@ -1,0 +1,356 @@
+"""The relay machine: one payment at a time between issuer, person and reader. Pure.
+
+Every method takes what happened and `now` (seconds of any monotonic clock) and returns effects as
+values; nothing is sent, shown or written here. The moves stand in handset_client.relay_table. This
+module adds what a table cannot hold: the bytes that pass, the clocks, the queue of further calls
+and the outcomes still owed to readers.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from typing import Final
+
+from handset_client.effects import (
+    Ask,
+    ConnectReader,
+    Disregard,
+    End,
+    Ending,
+    Finish,
+    KeptOutcome,
+    Notice,
+    NoticeKind,
+    Progress,
+    RelayEffect,
+    ReleaseReader,
+    SendToIssuer,
+    SendToReader,
+    Step,
+    Tell,
+)
+from handset_client.issuer_frames import (
+    Approve,
+    Decline,
+    DeclineReason,
+    FromReader,
+    IssuerComplaint,
+    IssuerFrame,
+    OutcomeWanted,
+    PaymentOver,
+    PaymentRequest,
+    PhoneFrame,
+    ReaderUnavailable,
+    Result,
+    ToReader,
+)
+from handset_client.owed import OwedOutcomes
+from handset_client.relay_call import (
+    DELIVERING,
+    MESSAGE_EVENTS,
+    RINGS,
+    STEPS,
+    Call,
+    Clock,
+    Passing,
+    Patience,
+    Session,
+    as_result,
+    ending_of,
+)
+from handset_client.relay_table import RELAY, Effect, Event, State
+from protocol.errors import LocalProtocolError
+from protocol.identifiers import PaymentId, ReaderId
+from protocol.messages import MessageType, NotSettled
+
+QUEUE_LIMIT: Final = 8
+"""Calls that wait while one runs. More than this is somebody's mischief, and is declined."""
+
+
+class Relay:
+    """Feed it what happens, carry out what it returns, and call :meth:`handle_timer` at :meth:`deadline`."""
+
+    def __init__(self, patience: Patience, kept: Iterable[KeptOutcome] = ()) -> None:
+        self._patience = patience
+        self._call: Call | None = None
+        self._queue: collections.deque[tuple[PaymentRequest, float]] = collections.deque()
+        self._reader: Session | None = None
+        self._owed = OwedOutcomes(kept)
+        self._effects: list[RelayEffect] = []
+
+    # What the person, the issuer and the reader do
+
+    def person_approved(self, payment_id: PaymentId, now: float) -> list[RelayEffect]:
+        """S33: Approve was pressed for this payment. Pressing twice is no error."""
+        self._if_current(payment_id, Event.APPROVE, None, now)
+        return self._drain()
+
+    def person_declined(self, payment_id: PaymentId, now: float) -> list[RelayEffect]:
+        """S46: Decline was pressed for this payment."""
+        self._if_current(payment_id, Event.DECLINE, None, now)
+        return self._drain()
+
+    def issuer_said(self, frame: IssuerFrame, now: float) -> list[RelayEffect]:
+        """A frame came from the issuer, once and in order."""
+        match frame:
+            case PaymentRequest():
+                self._called(frame, now)
+            case ToReader():
+                self._to_reader(frame, now)
+            case Result():
+                self._result(frame, now, Event.RESULT)
+            case PaymentOver():
+                self._result(as_result(frame), now, Event.PAYMENT_OVER)
+            case IssuerComplaint():
+                self._do(Tell(Notice(NoticeKind.ISSUER_COMPLAINED, f"{frame.code}: {frame.detail}")))
+        return self._drain()
+
+    def issuer_welcomed(self, fresh: bool, now: float) -> list[RelayEffect]:
+        """The issuer's socket is up. `fresh`: it knows nothing of what was under way before."""
+        if fresh:
+            self._issuer_forgot(now)
+        self._next(now)
+        return self._drain()
+
+    def reader_ready(self, reader_id: ReaderId, hello: bytes, now: float) -> list[RelayEffect]:
+        """A new session with the reader is up; its hello goes to the issuer unread."""
+        reader = Session(reader_id, hello)
+        if self._call is None:
+            self._do(ReleaseReader())
+            return self._drain()
+        self._bring_kept(reader)
+        self._peer_event(Event.READER_READY, reader, now)
+        return self._drain()
+
+    def reader_lost(self, now: float) -> list[RelayEffect]:
+        """The session with the reader cannot be resumed any more."""
+        self._reader = None
+        if self._call is not None:
+            self._peer_event(Event.READER_LOST, None, now)
+        return self._drain()
+
+    def reader_said(self, kind: MessageType, data: bytes, now: float) -> list[RelayEffect]:
+        """A message of the reader, complete; it goes to the issuer unread."""
+        if self._call is None or kind not in MESSAGE_EVENTS:
+            self._do(Disregard(kind.name, "no payment" if self._call is None else self._call.state.name))
+        else:
+            self._peer_event(MESSAGE_EVENTS[kind], FromReader(self._call.payment_id, kind, data), now)
+        return self._drain()
+
+    def reader_took(self, payment_id: PaymentId, kind: MessageType, now: float) -> list[RelayEffect]:
+        """The reader acknowledged a message of ours, whole."""
+        if kind is MessageType.OUTCOME:
+            if self._call and self._call.payment_id == payment_id and self._call.state in DELIVERING:
+                self._happen(Event.OUTCOME_DELIVERED, None, now)
+            else:
+                self._do(self._owed.delivered(payment_id))
+                self._do(Tell(Notice(NoticeKind.OUTCOME_DELIVERED)))
+        return self._drain()
+
+    def stop(self, now: float) -> list[RelayEffect]:
+        """The person quits the program: say no to what is undecided; what is under way is kept on disk."""
+        for request, _ in self._queue:
+            self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.DECLINED)))
+        self._queue.clear()
+        self._owed.drop_errands()
+        if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
+            self._happen(Event.DECLINE, None, now)
+        return self._drain()
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """When :meth:`handle_timer` must be called, or None while nothing runs."""
+        times = [over for _, over in self._queue]
+        if self._call is not None:
+            times += self._call.bells().values()
+        return min(times, default=None)
+
+    def handle_timer(self, now: float) -> list[RelayEffect]:
+        """Everything whose time is over at `now`."""
+        for request, over in list(self._queue):
+            if over <= now:
+                self._queue.remove((request, over))
+                self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
+                self._do(Finish(Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)))
+        call = self._call
+        if call is not None:
+            bells = call.bells()
+            first = min(bells, key=lambda clock: bells[clock], default=None)
+            if first is not None and bells[first] <= now:
+                del call.clocks[first]
+                self._happen(RINGS[first], None, now)
+        return self._drain()
+
+    # How calls begin and end
+
+    def _called(self, request: PaymentRequest, now: float) -> None:
+        known = [queued.payment_id for queued, _ in self._queue]
+        if request.payment_id in known or (self._call and self._call.payment_id == request.payment_id):
+            self._do(Disregard("PAYMENT_REQUEST", "already here"))
+            return
+        if len(self._queue) >= QUEUE_LIMIT:
+            self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
+            return
+        self._queue.append((request, now + request.approve_within))
+        if self._call is not None and self._call.state is State.DELIVERING_RESULT_SHOWN and not self._reader:
+            # Only an outcome for an absent reader is in the way, and it is on disk: people come first.
+            self._happen(Event.DELIVERY_OVER, None, now)
+        elif self._call is not None:
+            self._do(Tell(Notice(NoticeKind.PAYMENT_WAITING, request.merchant_name)))
+        self._next(now)
+
+    def _next(self, now: float) -> None:
+        """Begin what waits: a call if there is one, else an outcome that a reader is owed."""
+        if self._call is not None:
+            return
+        if self._queue:
+            request, over = self._queue.popleft()
+            self._call = Call(request.payment_id, request, clocks={Clock.COUNTDOWN: over})
+            self._do(Ask(request, max(0.0, over - now)))
+            self._do(Tell(Progress(request.payment_id, Step.LOOKING_FOR_READER)))
+            self._do(ConnectReader())
+        elif (payment_id := self._owed.next_errand()) is not None:
+            self._call = Call(payment_id, None, State.DELIVERING_RESULT_SHOWN)
+            self._call.clocks[Clock.DELIVERY] = now + self._patience.delivery
+            self._do(ConnectReader())
+
+    def _result(self, result: Result, now: float, event: Event) -> None:
+        for request, over in list(self._queue):
+            if request.payment_id == result.payment_id:
+                self._queue.remove((request, over))
+                self._do(Tell(Notice(NoticeKind.PAYMENT_WITHDRAWN, request.merchant_name)))
+                self._do(Finish(Ending(request, End(result.outcome.value), result.reason, result.last_four)))
+                return
+        self._if_current(result.payment_id, event, result, now)
+
+    def _to_reader(self, frame: ToReader, now: float) -> None:
+        if self._call is not None and self._call.payment_id == frame.payment_id:
+            self._call.clocks[Clock.PATIENCE] = now + max(
+                frame.seconds_left + self._patience.margin, self._patience.issuer
+            )
+            self._peer_event(MESSAGE_EVENTS[frame.kind], frame, now)
+        elif frame.kind is MessageType.OUTCOME and frame.payment_id in self._owed:
+            self._do(self._owed.learned(frame.payment_id, frame.data))
+            self._owed.plan_errand(frame.payment_id)
+            self._next(now)
+        else:
+            self._do(Disregard(frame.kind.name, "no such payment"))
+
+    def _issuer_forgot(self, now: float) -> None:
+        for request, _ in self._queue:
+            self._do(Finish(Ending(request, End.NOT_SETTLED, NotSettled.ISSUER_RESTARTED)))
+        self._queue.clear()
+        if self._call is not None:
+            self._peer_event(Event.ISSUER_FORGOT, None, now)
+        for payment_id in self._owed.unsaid():
+            if self._call is None or self._call.payment_id != payment_id:
+                # Left over from an earlier run of this program: that reader's session is gone with it.
+                self._do(SendToIssuer(ReaderUnavailable(payment_id)))
+                self._do(SendToIssuer(OutcomeWanted(payment_id)))
+
+    def _bring_kept(self, reader: Session) -> None:
+        """A reader takes a signed outcome in any session, before its next offer."""
+        for owed in self._owed.for_reader(reader.reader_id):
+            mine = self._call is not None and owed.payment_id == self._call.payment_id
+            if owed.data and not mine:
+                self._do(SendToReader(owed.payment_id, MessageType.OUTCOME, owed.data))
+
+    # One step of the table
+
+    def _if_current(self, payment_id: PaymentId, event: Event, passing: Passing, now: float) -> None:
+        if self._call is not None and self._call.payment_id == payment_id:
+            self._peer_event(event, passing, now)
+        else:
+            self._do(Disregard(event.name, "no such payment"))
+
+    def _peer_event(self, event: Event, passing: Passing, now: float) -> None:
+        """An event that others cause: out of place, it changes nothing and is reported."""
+        assert self._call is not None
+        if RELAY.allows(self._call.state, event):
+            self._happen(event, passing, now)
+        else:
+            self._do(Disregard(event.name, self._call.state.name))
+
+    def _happen(self, event: Event, passing: Passing, now: float) -> None:
+        call = self._call
+        assert call is not None
+        move = RELAY.step(call.state, event)
+        call.state = move.to
+        for effect in move.effects:
+            self._perform(effect, call, passing, now)
+        if call.state is State.ENDED:
+            self._call = None
+            self._next(now)
+
+    def _perform(self, effect: Effect, call: Call, passing: Passing, now: float) -> None:
+        match effect, passing:
+            case Effect.LOOK_FOR_READER, _:
+                self._do(ConnectReader())
+            case Effect.LEAVE_READER, _:
+                self._reader = None
+                self._do(ReleaseReader())
+            case Effect.KEEP_HELLO, Session():
+                self._reader = passing
+            case Effect.SEND_APPROVE, _:
+                assert self._reader is not None
+                self._to_issuer(Approve(call.payment_id, self._reader.hello), call, now)
+            case Effect.SEND_DECLINED, _:
+                call.called_off = DeclineReason.DECLINED
+                self._to_issuer(Decline(call.payment_id, DeclineReason.DECLINED), call, now)
+            case Effect.SEND_NO_RESPONSE, _:
+                self._to_issuer(Decline(call.payment_id, DeclineReason.NO_RESPONSE), call, now)
+            case Effect.SEND_READER_UNAVAILABLE, _:
+                call.called_off = NotSettled.READER_UNAVAILABLE
+                self._to_issuer(ReaderUnavailable(call.payment_id), call, now)
+            case Effect.SEND_OUTCOME_WANTED, _:
+                self._to_issuer(OutcomeWanted(call.payment_id), call, now)
+            case Effect.FORWARD_TO_READER, ToReader(kind=kind, data=data):
+                self._do(SendToReader(call.payment_id, kind, data))
+            case Effect.FORWARD_TO_ISSUER, FromReader():
+                self._to_issuer(passing, call, now)
+            case Effect.REMEMBER_OFFER, _:
+                assert self._reader is not None
+                self._do(self._owed.offered(call.payment_id, self._reader.reader_id))
+            case Effect.KEEP_OUTCOME, ToReader(data=data):
+                self._do(self._owed.learned(call.payment_id, data))
+            case Effect.DELIVER_OUTCOME, _:
+                self._deliver(call)
+            case Effect.FORGET_OUTCOME, _:
+                self._do(self._owed.delivered(call.payment_id))
+                self._do(Tell(Notice(NoticeKind.OUTCOME_DELIVERED)))
+            case Effect.START_READER_WAIT, _:
+                call.clocks[Clock.READER] = now + self._patience.reader
+            case Effect.START_DELIVERY, _:
+                call.clocks[Clock.DELIVERY] = now + self._patience.delivery
+            case Effect.START_OUTCOME_WAIT, _:
+                call.clocks[Clock.PATIENCE] = now + self._patience.last_word
+            case Effect.SHOW_PROGRESS, _:
+                self._do(Tell(Progress(call.payment_id, STEPS[call.state])))
+            case Effect.SHOW_READER_MISSING, _:
+                self._do(Tell(Progress(call.payment_id, Step.READER_MISSING)))
+            case Effect.SHOW_READER_LOST, _:
+                self._do(Tell(Progress(call.payment_id, Step.READER_LOST)))
+            case _ if call.request is not None:
+                self._do(Finish(ending_of(effect, call, call.request, passing)))
+
+    def _deliver(self, call: Call) -> None:
+        data = self._owed.data(call.payment_id)
+        if data is None:
+            raise LocalProtocolError("handset relay: no outcome to deliver")
+        if self._reader is None:
+            self._do(ConnectReader())
+        else:
+            self._do(SendToReader(call.payment_id, MessageType.OUTCOME, data))
+
+    def _to_issuer(self, frame: PhoneFrame, call: Call, now: float) -> None:
+        call.clocks[Clock.PATIENCE] = now + self._patience.issuer
+        self._do(SendToIssuer(frame))
+
+    def _do(self, effect: RelayEffect) -> None:
+        self._effects.append(effect)
+
+    def _drain(self) -> list[RelayEffect]:
+        effects, self._effects = self._effects, []
+        return effects

@@ -1,0 +1,141 @@
+"""One payment as the relay holds it: its state, its clocks, and what its end looks like. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from handset_client.effects import End, Ending, Step
+from handset_client.issuer_frames import (
+    DeclineReason,
+    FromReader,
+    Outcome,
+    PaymentOver,
+    PaymentRequest,
+    Result,
+    ToReader,
+)
+from handset_client.relay_table import RELAY, Effect, Event, State
+from protocol.errors import LocalProtocolError
+from protocol.identifiers import PaymentId, ReaderId
+from protocol.messages import MessageType, NotSettled
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the phone waits for whom, in seconds. The issuer's own deadlines end payments first."""
+
+    reader: float = 20.0
+    """After approval, for a reader to appear."""
+    delivery: float = 30.0
+    """For the reader to come back for its outcome; the reader's own resume window is as long."""
+    last_word: float = 10.0
+    """Between an outcome and its result, either way round."""
+    issuer: float = 90.0
+    """Without a word from the issuer in a payment under way."""
+    margin: float = 15.0
+    """Beyond the issuer's own deadline, for its word to arrive."""
+
+    def __post_init__(self) -> None:
+        for name in ("reader", "delivery", "last_word", "issuer", "margin"):
+            if not 0 < getattr(self, name) <= 3600:
+                raise ValueError(f"patience {name!r} must be above 0 and at most 3600 seconds")
+
+
+class Clock(Enum):
+    """What a payment can wait for."""
+
+    COUNTDOWN = auto()
+    READER = auto()
+    DELIVERY = auto()
+    PATIENCE = auto()
+
+
+RINGS: Final = {
+    Clock.COUNTDOWN: Event.COUNTDOWN_OVER,
+    Clock.READER: Event.READER_WAIT_OVER,
+    Clock.DELIVERY: Event.DELIVERY_OVER,
+    Clock.PATIENCE: Event.PATIENCE_OVER,
+}
+
+STEPS: Final = {
+    State.ASKED: Step.LOOKING_FOR_READER,
+    State.ASKED_READER_READY: Step.READER_READY,
+    State.APPROVED: Step.APPROVED_LOOKING_FOR_READER,
+    State.APPROVAL_SENT: Step.WAITING_FOR_ISSUER,
+    State.OFFERED: Step.SWIPE_NOW,
+    State.CARD_SENT: Step.CARD_SENT,
+    State.PIN_ASKED: Step.ENTER_PIN,
+    State.PIN_SENT: Step.PIN_SENT,
+    State.CALLED_OFF: Step.CALLED_OFF,
+    State.OUTCOME_WANTED: Step.ASKING_FOR_OUTCOME,
+}
+
+MESSAGE_EVENTS: Final = {
+    MessageType.KEY_OFFER: Event.KEY_OFFER,
+    MessageType.PIN_REQUEST: Event.PIN_REQUEST,
+    MessageType.OUTCOME: Event.OUTCOME,
+    MessageType.CARD_ENVELOPE: Event.CARD_ENVELOPE,
+    MessageType.PIN_ENVELOPE: Event.PIN_ENVELOPE,
+    MessageType.REFUSAL: Event.REFUSAL,
+}
+
+DELIVERING: Final = frozenset({State.DELIVERING, State.DELIVERING_RESULT_SHOWN})
+
+
+@dataclass(slots=True)
+class Call:
+    """A payment on this phone. `request` is None for an outcome brought to a reader later on."""
+
+    payment_id: PaymentId
+    request: PaymentRequest | None
+    state: State = RELAY.initial
+    clocks: dict[Clock, float] = field(default_factory=dict)
+    called_off: str | None = None
+    """Why the phone itself called the payment off, where it did."""
+
+    def bells(self) -> dict[Clock, float]:
+        """The clocks that mean something in this state, and when they ring."""
+        return {clock: at for clock, at in self.clocks.items() if RELAY.allows(self.state, RINGS[clock])}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The session that is up: who it is with, and the hello that opened it."""
+
+    reader_id: ReaderId
+    hello: bytes
+
+
+Passing = ToReader | FromReader | Result | Session | None
+
+
+def ending_of(effect: Effect, call: Call, request: PaymentRequest, passing: Passing) -> Ending:
+    """What the person is told at the end, and what the history keeps."""
+    match effect, passing:
+        case Effect.SHOW_RESULT, Result(outcome=outcome, reason=reason, last_four=last_four):
+            return Ending(request, End(outcome.value), reason, last_four)
+        case Effect.SHOW_DECLINED, _:
+            return Ending(request, End.NOT_SETTLED, DeclineReason.DECLINED)
+        case Effect.SHOW_NO_RESPONSE, _:
+            return Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)
+        case Effect.SHOW_CALLED_OFF, _:
+            return Ending(request, End.NOT_SETTLED, call.called_off)
+        case Effect.SHOW_ISSUER_RESTARTED, _:
+            return Ending(request, End.NOT_SETTLED, NotSettled.ISSUER_RESTARTED)
+        case Effect.SHOW_UNKNOWN, _:
+            return Ending(request, End.UNKNOWN)
+        case Effect.SHOW_SEE_READER, _:
+            return Ending(request, End.SEE_READER)
+    raise LocalProtocolError(f"handset relay: {effect.name} came with nothing to carry out")
+
+
+def as_result(over: PaymentOver) -> Result:
+    completed = over.reason == Outcome.COMPLETED.value
+    return Result(
+        over.payment_id,
+        Outcome.COMPLETED if completed else Outcome.NOT_SETTLED,
+        None if completed else over.reason,
+        None,
+    )
