@@ -1,4 +1,4 @@
-"""What the reader's service needs of the world. Each port has three to five verbs; adapters/ has one file for each kind.
+"""What the service needs of the world, three to five verbs a port. adapters/ has a file for each kind.
 
 All callbacks are called on the event loop's thread. Times are seconds of the loop's monotonic clock.
 """
@@ -115,7 +115,7 @@ class Link(Protocol):
         """Queue one message; it survives a disconnect until the session is forgotten."""
 
     def set_status(self, status: Status) -> None:
-        """Tell the phone's screen what the reader waits for. Repeated as KEEPALIVE while a person is waited for."""
+        """Tell the phone what the reader waits for; repeated as KEEPALIVE while it waits for a person."""
 
     def forget_session(self) -> None:
         """The resume window is over: a phone that comes back starts again."""

@@ -1,4 +1,4 @@
-"""What the reader's display can say, as values. Display adapters decide how it looks, texts.py in which words."""
+"""What the reader's display can say, as values. Display adapters decide how it looks, texts.py the words."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BadSwipe:
 
 @dataclass(frozen=True, slots=True)
 class EnterPin:
-    """The PIN is asked for (S40). `stars` is how many digits are typed; the digits themselves are nowhere near."""
+    """The PIN is asked for (S40). `stars` is how many digits are typed; the digits are nowhere near."""
 
     bill: Bill
     last_four: str

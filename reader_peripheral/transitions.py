@@ -1,7 +1,7 @@
-"""The reader's state machine as data: state x event -> state, effects. session.py reads it; nothing else decides.
+"""The reader's state machine as data: state x event -> state and effects; session.py reads it.
 
-What is not listed here does not happen: `TransitionTable.step` refuses it by name. Phones and people may do anything at
-any time, so session.py asks first whether such an event is listed and drops it where it is not.
+What is not listed here does not happen: `TransitionTable.step` refuses it by name. Phones and people may do
+anything at any time, so session.py asks first whether such an event is listed and drops it where it is not.
 """
 
 from __future__ import annotations
@@ -127,9 +127,6 @@ def _link_rows() -> _Row:
     for state in INTERRUPTIBLE:
         rows[state, E.LINK_LOST] = _go(state, F.AWAIT_RETURN)
         rows[state, E.LINK_RESUMED] = _go(state, F.RETURNED)
-        rows[state, E.SESSION_STARTED] = _go(
-            S.GREETED, *_STOP_INPUT, F.OWE_OUTCOME, F.FORGET_PAYMENT, F.GREET, F.SHOW_READY
-        )
     for state in _RESTING:
         rows[state, E.LINK_LOST] = _go(state)
         rows[state, E.LINK_RESUMED] = _go(state)
@@ -138,20 +135,21 @@ def _link_rows() -> _Row:
     rows[S.SHOWING_RESULT, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
     rows[S.OUTCOME_UNKNOWN, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
     rows[S.GREETED, E.SESSION_STARTED] = _go(S.GREETED, F.RETURNED, F.GREET)
-
-    lost = (*_STOP_INPUT, F.OWE_OUTCOME, F.FORGET_PAYMENT, F.FORGET_SESSION)
     rows[S.GREETED, E.RESUME_TIME_UP] = _go(S.IDLE, F.FORGET_SESSION)
+
+    over = (F.OWE_OUTCOME, F.FORGET_PAYMENT)
     for state in (S.AWAITING_SWIPE, S.ENTERING_PIN, S.REFUSED):
         # No PIN envelope is out unanswered, so nothing can settle: the reader may say so.
-        rows[state, E.RESUME_TIME_UP] = _go(S.SHOWING_RESULT, F.SHOW_ENDED, *lost)
+        ended = (*_STOP_INPUT, F.SHOW_ENDED, *over)
+        rows[state, E.SESSION_STARTED] = _go(S.GREETED, *ended, F.GREET)
+        rows[state, E.RESUME_TIME_UP] = _go(S.SHOWING_RESULT, *ended, F.FORGET_SESSION)
     for state in (S.AWAITING_PIN_REQUEST, S.AWAITING_OUTCOME):
-        rows[state, E.RESUME_TIME_UP] = _go(S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, *lost)
+        rows[state, E.SESSION_STARTED] = _go(S.GREETED, F.SHOW_UNKNOWN, *over, F.GREET)
+        rows[state, E.RESUME_TIME_UP] = _go(S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, *over, F.FORGET_SESSION)
 
     rows[S.GREETED, E.PHONE_CANCELLED] = _go(S.GREETED)
     # Later than this the card is out, and a cancelling phone could hide a settled payment: not listed.
-    rows[S.AWAITING_SWIPE, E.PHONE_CANCELLED] = _go(
-        S.SHOWING_RESULT, F.SHOW_ENDED, *_STOP_INPUT, F.OWE_OUTCOME, F.FORGET_PAYMENT
-    )
+    rows[S.AWAITING_SWIPE, E.PHONE_CANCELLED] = _go(S.SHOWING_RESULT, *_STOP_INPUT, F.SHOW_ENDED, *over)
     return rows
 
 
@@ -216,11 +214,12 @@ def _ending_rows() -> _Row:
         (S.AWAITING_OUTCOME, E.ANSWER_TIME_UP): _go(
             S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, F.OWE_OUTCOME, F.FORGET_PAYMENT
         ),
-        (S.REFUSED, E.ANSWER_TIME_UP): _go(
-            S.SHOWING_RESULT, F.SHOW_ENDED, F.OWE_OUTCOME, F.FORGET_PAYMENT
-        ),
+        (S.REFUSED, E.ANSWER_TIME_UP): _go(S.SHOWING_RESULT, F.SHOW_ENDED, F.OWE_OUTCOME, F.FORGET_PAYMENT),
         (S.SHOWING_RESULT, E.RESULT_TIME_UP): _go(S.IDLE, F.SHOW_READY),
         (S.SHOWING_RESULT, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_READY),
+        # A phone may come, or come and go, while the result is still on the display.
+        (S.IDLE, E.RESULT_TIME_UP): _go(S.IDLE, F.SHOW_READY),
+        (S.IDLE, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_IDLE),
         (S.GREETED, E.RESULT_TIME_UP): _go(S.GREETED, F.SHOW_READY),
         (S.GREETED, E.USER_CONFIRMED): _go(S.GREETED, F.SHOW_IDLE),
         (S.OUTCOME_UNKNOWN, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_IDLE),

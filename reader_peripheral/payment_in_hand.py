@@ -1,0 +1,152 @@
+"""The payment in hand, and what is kept of one that ended without an outcome.
+
+Pure; it holds the offer, hashes and counts: no card data, no digits, nothing that opens an envelope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol import sealing
+from protocol.gatt import Status
+from protocol.identifiers import Digest, PublicKey
+from protocol.messages import (
+    REFUSAL_REASONS,
+    CardEnvelope,
+    KeyOffer,
+    Outcome,
+    PinEnvelope,
+    PinRequest,
+    RefusalReason,
+    Verdict,
+)
+from protocol.messages import NotSettled as NotSettledReason
+from protocol.track_data import TrackFault
+from reader_peripheral import effects as fx
+from reader_peripheral import screens
+from reader_peripheral.transitions import Effect, Event
+
+_ENDED_BY = {
+    Event.SESSION_STARTED: screens.EndedHere.CONNECTION_LOST,
+    Event.RESUME_TIME_UP: screens.EndedHere.CONNECTION_LOST,
+    Event.PHONE_CANCELLED: screens.EndedHere.PHONE_CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwedOutcome:
+    """A payment whose outcome has not come: H(offer) and, in order, the hashes of what was sent for it."""
+
+    offer: Digest
+    bill: screens.Bill
+    sent: tuple[Digest, ...]
+
+    def accepts(self, outcome: Outcome) -> bool:
+        """An approval must answer the reader's last message; a refusal any message of it, or none."""
+        if outcome.verdict is Verdict.APPROVED:
+            return bool(self.sent) and outcome.last_message == self.sent[-1]
+        return outcome.last_message is None or outcome.last_message in self.sent
+
+
+@dataclass(slots=True)
+class Payment:
+    """From the accepted offer to the end. `digest` is H(offer)."""
+
+    offer: KeyOffer
+    digest: Digest
+    swipes_left: int
+    fault: TrackFault = TrackFault.NOTHING_READ
+    sent: list[Digest] = field(default_factory=list)
+    card_envelope: Digest | None = None
+    pin_request: PinRequest | None = None
+    pin_request_digest: Digest | None = None
+    pin_envelope: Digest | None = None
+    stars: int = 0
+    hint: screens.PinHint = screens.PinHint.NONE
+    refused: RefusalReason | None = None
+
+    @property
+    def bill(self) -> screens.Bill:
+        """What the display shows: the signed offer's own words."""
+        return screens.Bill(self.offer.merchant_name, self.offer.amount, self.offer.order)
+
+    @property
+    def refused_as(self) -> NotSettledReason:
+        """The refusal's reason under the name that everybody else uses."""
+        return REFUSAL_REASONS[self.refused or RefusalReason.READER_FAULT]
+
+    def owed(self) -> OwedOutcome:
+        """What to keep when this payment is left without an outcome."""
+        return OwedOutcome(self.digest, self.bill, tuple(self.sent))
+
+    def take_pin_request(self, request: PinRequest, reference: Digest) -> bool:
+        """Take a request that answers just what this reader sent; False when it is bound to anything else."""
+        bound = (request.offer, request.card_envelope, request.previous_pin_envelope)
+        if bound != (self.digest, self.card_envelope, self.pin_envelope):
+            return False
+        self.pin_request, self.pin_request_digest = request, reference
+        return True
+
+    def begin_pin(self) -> None:
+        """No digits yet."""
+        self.stars, self.hint = 0, screens.PinHint.NONE
+
+    def count_digit(self, step: int) -> None:
+        """One digit more or one fewer."""
+        self.stars = max(0, self.stars + step)
+        self.hint = screens.PinHint.NONE
+
+    def seal_card(self, reader_key: PublicKey) -> fx.SealCard:
+        """How to seal the card."""
+        return fx.SealCard(self.offer.public_key, sealing.card_info(self.offer, self.digest, reader_key))
+
+    def seal_pin(self, reader_key: PublicKey) -> fx.SealPin:
+        """How to seal the PIN."""
+        info = sealing.pin_info(self.offer, self.digest, reader_key, self._asked()[1])
+        return fx.SealPin(self.offer.public_key, info)
+
+    def card_message(self, sealed: bytes) -> CardEnvelope:
+        """The message around a sealed card."""
+        return CardEnvelope(self.digest, sealed)
+
+    def pin_message(self, sealed: bytes) -> PinEnvelope:
+        """The message around a sealed PIN."""
+        return PinEnvelope(self.digest, self._asked()[1], sealed)
+
+    def screen(self, effect: Effect, event: Event) -> tuple[screens.Screen, Status]:
+        """What the display and the phone are told for one of this payment's SHOW effects."""
+        bill = self.bill
+        match effect:
+            case Effect.SHOW_OFFER:
+                return screens.Offer(bill), Status.WAITING_FOR_CARD
+            case Effect.SHOW_BAD_SWIPE:
+                return screens.BadSwipe(bill, self.fault, self.swipes_left), Status.WAITING_FOR_CARD
+            case Effect.SHOW_WORKING:
+                return screens.Working(bill), Status.PIN_READ if self.pin_envelope else Status.CARD_READ
+            case Effect.SHOW_PIN:
+                return self._pin_screen(), Status.WAITING_FOR_PIN
+            case Effect.SHOW_CANCELLING:
+                return screens.Cancelling(bill, self.refused_as), Status.NOT_SETTLED
+            case Effect.SHOW_UNKNOWN:
+                return screens.Unknown(bill), Status.UNKNOWN_OUTCOME
+            case Effect.SHOW_ENDED:
+                reason = self.refused_as if self.refused else _ENDED_BY[event]
+                return screens.NotSettled(bill, reason), Status.NOT_SETTLED
+            case _:
+                raise AssertionError(f"no screen is written for the effect {effect.name}")
+
+    def _pin_screen(self) -> screens.EnterPin:
+        request = self._asked()[0]
+        return screens.EnterPin(
+            self.bill,
+            last_four=request.last_four,
+            tries_left=request.tries_left,
+            stars=self.stars,
+            hint=self.hint,
+            again=request.previous_pin_envelope is not None,
+        )
+
+    def _asked(self) -> tuple[PinRequest, Digest]:
+        if self.pin_request is None or self.pin_request_digest is None:
+            raise AssertionError("a PIN is typed on request only")
+        return self.pin_request, self.pin_request_digest

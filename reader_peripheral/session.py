@@ -1,0 +1,405 @@
+"""The reader's session machine: pure. Bytes, keys and times come in as arguments, effects go out as values.
+
+It holds offers, hashes and counts, never card data, PIN digits or anything that opens an envelope.
+transitions.py says what follows what; this module checks what the phone brings and fills the effects in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from protocol.errors import PeerError
+from protocol.gatt import Status
+from protocol.identifiers import IssuerId, Nonce, PublicKey, reader_id
+from protocol.messages import (
+    PROTOCOL_VERSION,
+    KeyOffer,
+    Message,
+    MessageType,
+    Outcome,
+    PinRequest,
+    ReaderHello,
+    Refusal,
+    RefusalReason,
+    Verdict,
+)
+from protocol.signing import Signer, digest, open_message
+from protocol.track_data import TrackFault
+from reader_peripheral import effects as fx
+from reader_peripheral import screens
+from reader_peripheral.payment_in_hand import OwedOutcome, Payment
+from reader_peripheral.settings import Limits
+from reader_peripheral.transitions import TABLE, Effect, Event, State
+
+SHORTEST_PIN = 4
+LONGEST_PIN = 12  # ISO 9564-1
+# How many payments without an outcome are remembered: a phone that never brings one cannot fill the memory.
+MOST_OWED = 8
+
+_REFUSED_BY = {
+    Event.SWIPE_BAD_LAST: RefusalReason.UNREADABLE_CARD,
+    Event.OFFER_TIME_UP: RefusalReason.NO_SWIPE,
+    Event.PIN_TIME_UP: RefusalReason.NO_PIN,
+    Event.USER_CANCELLED: RefusalReason.USER_CANCELLED,
+    Event.SEALING_FAILED: RefusalReason.READER_FAULT,
+}
+
+
+class Session:
+    """One reader's machine, for all its payments, one after the other.
+
+    `key` signs as this reader; `issuer_id` and `issuer_key` are the pinned issuer's. Every method takes `now`
+    (monotonic seconds) and returns effects to be carried out in order. What a phone or a person does at the
+    wrong moment has no effect; a wrong call from inside the reader raises IllegalTransition.
+    """
+
+    def __init__(
+        self,
+        key: Signer,
+        issuer_id: IssuerId,
+        issuer_key: PublicKey,
+        limits: Limits,
+        owed: Iterable[OwedOutcome] = (),
+    ) -> None:
+        self._key = key
+        self._reader_id = reader_id(key.public_key)
+        self._issuer_id = issuer_id
+        self._issuer_key = issuer_key
+        self._limits = limits
+        self._state = TABLE.initial
+        self._nonce: Nonce | None = None
+        self._payment: Payment | None = None
+        self._owed = {record.offer: record for record in owed}
+        self._unknown: screens.Bill | None = None
+        self._result: tuple[screens.Bill, Outcome] | None = None
+        self._status = Status.IDLE
+        self._rejected: bytes = b""
+        self._sealed: bytes = b""
+        self._step_due: tuple[float, Event] | None = None
+        self._resume_due: float | None = None
+        self._result_due: float | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the payment stands."""
+        return self._state
+
+    @property
+    def owed(self) -> tuple[OwedOutcome, ...]:
+        """Payments without an outcome, oldest first, the one in hand last: what must survive a restart."""
+        in_hand = (self._payment.owed(),) if self._payment and self._payment.sent else ()
+        return (*self._owed.values(), *in_hand)
+
+    def session_started(self, nonce: Nonce, now: float) -> list[fx.Effects]:
+        """A phone opened a new session. `nonce`: 16 fresh random bytes, good for one offer."""
+        self._nonce = nonce
+        return self._step(Event.SESSION_STARTED, now)
+
+    def link_lost(self, now: float) -> list[fx.Effects]:
+        """The phone is gone; the payment is kept for the resume window."""
+        return self._step(Event.LINK_LOST, now)
+
+    def link_resumed(self, now: float) -> list[fx.Effects]:
+        """The phone is back in the same session."""
+        return self._step(Event.LINK_RESUMED, now)
+
+    def phone_cancelled(self, now: float) -> list[fx.Effects]:
+        """The phone asks to end the payment: only before the card is sent."""
+        return self._step_if_listed(Event.PHONE_CANCELLED, now)
+
+    def message(self, message_type: MessageType, signed: bytes, now: float) -> list[fx.Effects]:
+        """A whole message from the phone: checked here, believed only if the pinned issuer signed it."""
+        check = self._checks().get(message_type)
+        if check is None:
+            return [fx.Note(f"dropped a message of type {message_type.name}: not for a reader")]
+        return check(signed, now)
+
+    def _checks(self) -> dict[MessageType, Callable[[bytes, float], list[fx.Effects]]]:
+        return {
+            MessageType.KEY_OFFER: self._offer,
+            MessageType.PIN_REQUEST: self._pin_request,
+            MessageType.OUTCOME: self._outcome,
+        }
+
+    def _offer(self, signed: bytes, now: float) -> list[fx.Effects]:
+        reference = digest(signed)
+        if reference in self._owed or (self._payment and self._payment.digest == reference):
+            # A phone that repeats an offer must not get a signed refusal of it to end that payment with.
+            return [fx.Note("dropped an offer that was taken before")]
+        self._rejected = signed
+        try:
+            offer = open_message(self._issuer_key, signed, KeyOffer)
+        except PeerError as problem:
+            return [fx.Note(f"refused an offer: {problem}"), *self._step(Event.OFFER_REJECTED, now)]
+        fault = self._fault_of(offer)
+        if fault:
+            return [fx.Note(f"refused an offer: {fault}"), *self._step(Event.OFFER_REJECTED, now)]
+        self._payment = Payment(offer, reference, swipes_left=self._limits.swipes)
+        return self._step(Event.OFFER_ACCEPTED, now)
+
+    def _fault_of(self, offer: KeyOffer) -> str | None:
+        """Why this reader cannot take an offer that its issuer did sign (the symbolic model asks for this)."""
+        if offer.issuer_id != self._issuer_id:
+            return "it names another issuer"
+        if offer.reader_id != self._reader_id:
+            return "it is for another reader"
+        if self._payment is not None:
+            return "a payment is in hand"
+        if self._nonce is None or offer.nonce != self._nonce:
+            return "its nonce is not the one that waits for an offer"
+        return None
+
+    def _pin_request(self, signed: bytes, now: float) -> list[fx.Effects]:
+        payment = self._payment
+        if payment is None or not TABLE.allows(self._state, Event.PIN_REQUESTED):
+            return [fx.Note(f"dropped a PIN request: {self._state.value}")]
+        try:
+            request = open_message(self._issuer_key, signed, PinRequest)
+        except PeerError as problem:
+            return [fx.Note(f"refused a PIN request: {problem}")]
+        if not payment.take_pin_request(request, digest(signed)):
+            return [fx.Note("refused a PIN request: it is not bound to what this reader sent")]
+        return self._step(Event.PIN_REQUESTED, now)
+
+    def _outcome(self, signed: bytes, now: float) -> list[fx.Effects]:
+        try:
+            outcome = open_message(self._issuer_key, signed, Outcome)
+        except PeerError as problem:
+            return [fx.Note(f"refused an outcome: {problem}")]
+        payment = self._payment
+        if payment is not None and outcome.offer == payment.digest:
+            record, event = payment.owed(), Event.OUTCOME
+        elif outcome.offer in self._owed:
+            record, event = self._owed[outcome.offer], Event.EARLIER_OUTCOME
+        else:
+            return [fx.Note("dropped an outcome: no payment of this reader waits for it")]
+        if not record.accepts(outcome):
+            return [fx.Note("refused an outcome: it does not answer what this reader sent")]
+        self._owed.pop(outcome.offer, None)
+        if self._unknown == record.bill:
+            self._unknown = None
+        self._result = (record.bill, outcome)
+        effects = self._step(event, now)
+        self._result = None
+        return effects
+
+    def card_read(self, now: float) -> list[fx.Effects]:
+        """A card was swiped and reads well. No SealCard among the effects: it was not wanted, wipe it."""
+        return self._step_if_listed(Event.CARD_READ, now)
+
+    def swipe_failed(self, fault: TrackFault, now: float) -> list[fx.Effects]:
+        """A swipe could not be used."""
+        if self._state is not State.AWAITING_SWIPE or self._payment is None:
+            return []
+        self._payment.fault = fault
+        self._payment.swipes_left -= 1
+        return self._step(Event.SWIPE_BAD if self._payment.swipes_left else Event.SWIPE_BAD_LAST, now)
+
+    def card_sealed(self, sealed: bytes, now: float) -> list[fx.Effects]:
+        """The answer to SealCard."""
+        self._sealed = sealed
+        return self._step(Event.CARD_SEALED, now)
+
+    def pin_sealed(self, sealed: bytes, now: float) -> list[fx.Effects]:
+        """The answer to SealPin."""
+        self._sealed = sealed
+        return self._step(Event.PIN_SEALED, now)
+
+    def sealing_failed(self, now: float) -> list[fx.Effects]:
+        """The answer to SealCard or SealPin when this reader could not."""
+        return self._step(Event.SEALING_FAILED, now)
+
+    def digit_typed(self, now: float) -> list[fx.Effects]:
+        """A digit key, no matter which. It counts when KeepDigit is among the effects."""
+        full = self._payment is not None and self._payment.stars >= LONGEST_PIN
+        return self._step_if_listed(Event.DIGIT_TOO_MANY if full else Event.DIGIT, now)
+
+    def clear_typed(self, now: float) -> list[fx.Effects]:
+        """The Clear key: the last digit goes."""
+        return self._step_if_listed(Event.DIGIT_CLEARED, now)
+
+    def enter_typed(self, now: float) -> list[fx.Effects]:
+        """The Enter key: the PIN is complete, or the result has been read."""
+        if self._state is not State.ENTERING_PIN or self._payment is None:
+            return self._step_if_listed(Event.USER_CONFIRMED, now)
+        short = self._payment.stars < SHORTEST_PIN
+        return self._step(Event.PIN_TOO_SHORT if short else Event.PIN_COMPLETE, now)
+
+    def cancel_typed(self, now: float) -> list[fx.Effects]:
+        """The Cancel key."""
+        return self._step_if_listed(Event.USER_CANCELLED, now)
+
+    def deadline(self) -> float | None:
+        """When `handle_timer` wants to be called next."""
+        step = self._step_due[0] if self._step_due else None
+        due = [time for time in (step, self._resume_due, self._result_due) if time is not None]
+        return min(due, default=None)
+
+    def handle_timer(self, now: float) -> list[fx.Effects]:
+        """Let time pass to `now`. Early calls do nothing."""
+        effects: list[fx.Effects] = []
+        if self._step_due and self._step_due[0] <= now:
+            event, self._step_due = self._step_due[1], None
+            effects += self._step(event, now)
+        if self._resume_due is not None and self._resume_due <= now:
+            self._resume_due = None
+            effects += self._step(Event.RESUME_TIME_UP, now)
+        if self._result_due is not None and self._result_due <= now:
+            self._result_due = None
+            effects += self._step(Event.RESULT_TIME_UP, now)
+        return effects
+
+    def _step_if_listed(self, event: Event, now: float) -> list[fx.Effects]:
+        """For what comes from people and phones, who may do anything at any time."""
+        return self._step(event, now) if TABLE.allows(self._state, event) else []
+
+    def _step(self, event: Event, now: float) -> list[fx.Effects]:
+        move = TABLE.step(self._state, event)
+        effects: list[fx.Effects] = []
+        for effect in move.effects:
+            effects += self._fill_in(effect, event, now)
+        self._state = move.to
+        return effects
+
+    def _in_hand(self) -> Payment:
+        """The payment that the table promises in this state."""
+        if self._payment is None:
+            raise AssertionError("the table asked for a payment where there is none")
+        return self._payment
+
+    def _fill_in(self, effect: Effect, event: Event, now: float) -> list[fx.Effects]:
+        """The values behind one effect's name."""
+        match effect:
+            case Effect.GREET:
+                return self._greet()
+            case Effect.REFUSE_OFFER:
+                return self._refuse_offer()
+            case Effect.SEND_REFUSAL:
+                payment = self._in_hand()
+                payment.refused = _REFUSED_BY[event]
+                return self._send(Refusal(payment.digest, payment.refused), now)
+            case Effect.SEAL_CARD:
+                self._step_due = None
+                return [self._in_hand().seal_card(self._key.public_key)]
+            case Effect.SEAL_PIN:
+                self._step_due = None
+                return [self._in_hand().seal_pin(self._key.public_key)]
+            case Effect.SEND_CARD:
+                payment = self._in_hand()
+                sent = self._send(payment.card_message(self._sealed), now)
+                payment.card_envelope, self._sealed = payment.sent[-1], b""
+                return sent
+            case Effect.SEND_PIN:
+                payment = self._in_hand()
+                sent = self._send(payment.pin_message(self._sealed), now)
+                payment.pin_envelope, self._sealed = payment.sent[-1], b""
+                return sent
+            case _ if effect in _PLAIN:
+                return [_PLAIN[effect]]
+            case _ if effect.value.startswith("show_"):
+                return self._show(effect, event, now)
+            case _:
+                return self._keep(effect, now)
+
+    def _keep(self, effect: Effect, now: float) -> list[fx.Effects]:
+        """Effects that change what this machine remembers."""
+        match effect:
+            case Effect.TAKE_OFFER:
+                self._nonce = self._unknown = self._result_due = None
+                self._step_due = (now + self._in_hand().offer.seconds_to_live, Event.OFFER_TIME_UP)
+            case Effect.TAKE_PIN_REQUEST:
+                self._in_hand().begin_pin()
+                self._step_due = (now + self._limits.pin_seconds, Event.PIN_TIME_UP)
+                return [fx.WantPin()]
+            case Effect.KEEP_DIGIT:
+                self._in_hand().count_digit(+1)
+                return [fx.KeepDigit()]
+            case Effect.DROP_DIGIT:
+                self._in_hand().count_digit(-1)
+                return [fx.DropDigit()]
+            case Effect.HINT_TOO_LONG:
+                self._in_hand().hint = screens.PinHint.TOO_LONG
+            case Effect.HINT_TOO_SHORT:
+                self._in_hand().hint = screens.PinHint.TOO_SHORT
+            case Effect.AWAIT_RETURN:
+                self._resume_due = now + self._limits.resume_seconds
+            case Effect.RETURNED:
+                self._resume_due = None
+            case Effect.OWE_OUTCOME:
+                self._owe(self._in_hand())
+            case Effect.FORGET_PAYMENT:
+                self._payment = self._step_due = self._resume_due = None
+            case _:
+                raise AssertionError(f"nothing is written for the effect {effect.name}")
+        return []
+
+    def _show(self, effect: Effect, event: Event, now: float) -> list[fx.Effects]:
+        """Effects that change the display and, with it, what the phone is told."""
+        match effect:
+            case Effect.SHOW_RESULT:
+                self._result_due = now + self._limits.result_seconds
+                return self._say(*self._result_screen())
+            case Effect.SHOW_IDLE:  # the person has read what was there, also an 'unknown'
+                self._unknown = self._result_due = None
+                return self._say(screens.Idle(), Status.IDLE)
+            case Effect.SHOW_READY:
+                self._result_due = None
+                if self._unknown is not None:
+                    return self._say(screens.Unknown(self._unknown), Status.UNKNOWN_OUTCOME)
+                return self._say(screens.Idle(), Status.IDLE)
+            case Effect.SHOW_UNKNOWN:
+                self._unknown = self._in_hand().bill
+            case Effect.SHOW_ENDED:
+                self._result_due = now + self._limits.result_seconds
+            case _:
+                pass
+        return self._say(*self._in_hand().screen(effect, event))
+
+    def _say(self, screen: screens.Screen, status: Status) -> list[fx.Effects]:
+        """A screen, and the status when it is another: told once a digit, it would count them."""
+        if status is self._status:
+            return [fx.Show(screen)]
+        self._status = status
+        return [fx.Show(screen), fx.TellStatus(status)]
+
+    def _result_screen(self) -> tuple[screens.Screen, Status]:
+        if self._result is None:
+            raise AssertionError("a result is shown after an outcome only")
+        bill, outcome = self._result
+        if outcome.verdict is Verdict.APPROVED:
+            return screens.Approved(bill), Status.APPROVED
+        return screens.NotSettled(bill, outcome.reason), Status.NOT_SETTLED
+
+    def _greet(self) -> list[fx.Effects]:
+        if self._nonce is None:
+            raise AssertionError("a session starts with a nonce")
+        hello = ReaderHello(self._reader_id, self._nonce, (PROTOCOL_VERSION,))
+        return [fx.Send(MessageType.READER_HELLO, hello.encode())]
+
+    def _refuse_offer(self) -> list[fx.Effects]:
+        """Refuse what was offered and nothing else: the payment in hand, or the nonce that waits, stays."""
+        reason = RefusalReason.BUSY if self._payment else RefusalReason.OFFER_REJECTED
+        refusal = Refusal(digest(self._rejected), reason)
+        self._rejected = b""
+        return [fx.Send(MessageType.REFUSAL, self._key.sign(refusal.encode()))]
+
+    def _send(self, message: Message, now: float) -> list[fx.Effects]:
+        """Sign, remember the hash that an outcome must name, and wait for an answer."""
+        signed = self._key.sign(message.encode())
+        self._in_hand().sent.append(digest(signed))
+        self._step_due = (now + self._limits.answer_seconds, Event.ANSWER_TIME_UP)
+        return [fx.Send(message.TYPE, signed)]
+
+    def _owe(self, payment: Payment) -> None:
+        if payment.sent:
+            self._owed[payment.digest] = payment.owed()
+            while len(self._owed) > MOST_OWED:
+                del self._owed[next(iter(self._owed))]
+
+
+_PLAIN: dict[Effect, fx.Effects] = {
+    Effect.ARM_SWIPER: fx.ArmSwiper(),
+    Effect.DISARM_SWIPER: fx.DisarmSwiper(),
+    Effect.END_PIN_ENTRY: fx.EndPin(),
+    Effect.FORGET_SESSION: fx.ForgetSession(),
+}
