@@ -10,7 +10,7 @@ send come out. It opens no socket, reads no clock and draws no random number. Bo
     channel.deadline()                                    # when to call handle_timer(now), if at all
 
 One message is under way in each direction. It is acknowledged by the START of the next message the other way
-or, where none follows within ACK_DELAY, by an ACK. A session outlives links: HELLO names what each side holds,
+or, where none follows within ACK_DELAY, by an ACK. A session outlives links: HELLO says what each side holds,
 and the rest goes on from there. A message is delivered once, in order, or its loss is told: by SessionLost,
 PeerFailed or a Connected that is not `resumed`.
 """
@@ -162,8 +162,8 @@ class Channel:
         """Queue a message; returns the id that `Delivered` will name. Works while the link is down, too.
 
         Raises LocalProtocolError for what cannot be sent: a type or size that the framing does not carry,
-        more than eight messages waiting, or no session (a peripheral before HELLO, either end after PeerFailed
-        until `disconnected`).
+        more than eight messages waiting, or no session (a peripheral before HELLO, either end between
+        PeerFailed and `disconnected`).
         """
         if kind not in OVER_BLUETOOTH or not 1 <= len(payload) <= LARGEST_MESSAGE:
             raise LocalProtocolError("not a message that Bluetooth carries")
