@@ -1,7 +1,7 @@
 """Finding a card by its number and checking a PIN, without keeping either.
 
-The card number is looked up by a keyed index and the PIN is compared with a keyed verifier, both HMAC-SHA-256 under keys
-from files that the service alone can read: a stolen database tells neither, and four digits cannot be guessed from it.
+The card number is looked up by a keyed index and the PIN is compared with a keyed verifier, both HMAC-SHA-256
+under keys from files that the service alone can read: a stolen database tells neither, nor lets them be guessed.
 Numbers and PINs arrive in buffers that their owner wipes; nothing here copies them.
 """
 
@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
-from issuer_server.storage.records import CardRecord
 from protocol.errors import InputError
 from protocol.identifiers import CardId, Digest
 
@@ -31,32 +28,7 @@ _PAN_DOMAIN: Final = b"blind-relay v1 card number index\0"
 _PIN_DOMAIN: Final = b"blind-relay v1 pin verifier\0"
 
 
-class PinVerdict(Enum):
-    """What became of a PIN."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    BLOCKED = "blocked"
-    """There was no try left: the PIN was not looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class PinCheck:
-    """A verdict and the tries left after it; the full number again where the PIN was right is not told."""
-
-    verdict: PinVerdict
-    tries_left: int
-
-
-class PinTries(Protocol):
-    """The part of the storage port that counts tries."""
-
-    async def claim_pin_try(self, card_id: CardId) -> int | None: ...
-
-    async def restore_pin_tries(self, card_id: CardId) -> None: ...
-
-
-class CardSecrets:
+class CardKeys:
     """The two keys, and what is done with them. No key shows in a repr."""
 
     __slots__ = ("_pan_index_key", "_pin_pepper")
@@ -68,9 +40,9 @@ class CardSecrets:
         self._pin_pepper = pin_pepper
 
     def __repr__(self) -> str:
-        return "CardSecrets(…)"
+        return "CardKeys(…)"
 
-    def index_of(self, pan: Digits) -> Digest:
+    def pan_index(self, pan: Digits) -> Digest:
         """The keyed index that stands for a card number in the database."""
         code = hmac.new(self._pan_index_key, _PAN_DOMAIN, hashlib.sha256)
         code.update(pan)
@@ -82,23 +54,13 @@ class CardSecrets:
         code.update(pin)
         return code.digest()
 
-    async def check_pin(self, tries: PinTries, card: CardRecord, pin: Digits) -> PinCheck:
-        """S21: use up a try first, then compare in constant time; a right PIN gives the tries back.
-
-        Claiming before comparing is what makes parallel payments share the limit. Raises StorageError; a try claimed
-        before it stays used.
-        """
-        left = await tries.claim_pin_try(card.id)
-        if left is None:
-            return PinCheck(PinVerdict.BLOCKED, 0)
-        if not hmac.compare_digest(self.pin_verifier(card.id, pin), card.pin_verifier):
-            return PinCheck(PinVerdict.WRONG, left)
-        await tries.restore_pin_tries(card.id)
-        return PinCheck(PinVerdict.RIGHT, left)
+    def verify_pin(self, card_id: CardId, pin: Digits, verifier: bytes) -> bool:
+        """S21, in constant time. Claim a try from storage before asking: that is what bounds guessing."""
+        return hmac.compare_digest(self.pin_verifier(card_id, pin), verifier)
 
 
 def check_pan(pan: Digits) -> None:
-    """A card number as a person types it: 8 to 19 digits with a right check digit; raises InputError (invalid_card_number)."""
+    """A card number as typed: 8 to 19 digits, right check digit; raises InputError (invalid_card_number)."""
     if len(pan) not in PAN_LENGTHS or not _all_digits(pan):
         raise InputError("invalid_card_number", "A card number has 8 to 19 digits: type it without spaces.")
     if not _luhn(pan):
@@ -114,13 +76,13 @@ def check_pin_digits(pin: Digits) -> None:
 
 
 def check_expiry(text: str) -> str:
-    """An expiry date as embossed (12/29) or as on the stripe (2912), as YYMM; raises InputError (invalid_expiry)."""
+    """An expiry date as embossed (12/29) or on the stripe (2912): YYMM; raises InputError (invalid_expiry)."""
     month, slash, year = text.partition("/")
     if not slash:
         year, month = text[:2], text[2:]
-    if len(year) == len(month) == 2 and (year + month).isascii() and (year + month).isdigit():
-        if 1 <= int(month) <= 12:
-            return year + month
+    digits = year + month
+    if len(year) == len(month) == 2 and digits.isascii() and digits.isdigit() and 1 <= int(month) <= 12:
+        return digits
     raise InputError("invalid_expiry", "Write the expiry date as on the card, month/year: 12/29.")
 
 

@@ -4,7 +4,7 @@
     pan-index.key  HMAC key of the card number index
     pin-pepper.key HMAC key of the PIN verifiers
 
-Losing one is final: without the first no enrolled reader trusts this issuer, without the others no card is found.
+Losing one is final: without the first no reader trusts this issuer, without the others no card is found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from issuer_server.cards import CardSecrets
+from issuer_server.cards import CardKeys
 from protocol.errors import BlindRelayError
 from protocol.signing import SigningKey
 
@@ -37,7 +37,7 @@ class IssuerKeys:
     """The keys in use; nothing of them shows in a repr."""
 
     signing: SigningKey = field(repr=False)
-    cards: CardSecrets = field(repr=False)
+    cards: CardKeys = field(repr=False)
 
 
 def create_keys(directory: Path, random_bytes: Callable[[int], bytes]) -> None:
@@ -67,7 +67,7 @@ def load_keys(directory: Path) -> IssuerKeys:
     if not directory.is_dir():
         raise KeyFileError(f"there are no keys in {directory}: run `issuer-server init` first")
     seed, pan_index_key, pin_pepper = (_read(directory / name) for name in KEY_FILES)
-    return IssuerKeys(SigningKey.from_seed(seed), CardSecrets(pan_index_key, pin_pepper))
+    return IssuerKeys(SigningKey.from_seed(seed), CardKeys(pan_index_key, pin_pepper))
 
 
 def _write(path: Path, key: bytes) -> None:
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
         raise KeyFileError(f"the key file {path} is missing: restore it from its backup") from None
     except OSError as error:
         raise KeyFileError(
-            f"cannot read the key file {path}: {error.strerror}. It must belong to the user who runs the issuer"
+            f"cannot read the key file {path}: {error.strerror}. It must belong to the issuer's user"
         ) from None
     if len(key) != KEY_FILE_SIZE:
         raise KeyFileError(

@@ -1,8 +1,8 @@
 """Double entry: which account gives what to which, and the check that nothing was made or lost.
 
-A posting takes from its debit account and gives the same amount to its credit account. Cardholders pay from money that
-the issuer put there (prefunded); merchants have one account a currency, opened by their first payment in it. The
-database holds the same rules as constraints, so that a bug here cannot write a wrong posting down.
+A posting takes from its debit account and gives the same amount to its credit account. Cardholders pay from
+money that the issuer put there (prefunded); merchants have one account a currency, opened by their first payment
+in it. The database holds the same rules as constraints, so that a bug here cannot write a wrong posting down.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def funding_posting(cardholder_id: CardholderId, money: Money) -> Posting:
 
 
 def check_trial_balance(balances: Iterable[Balance]) -> None:
-    """All accounts of a currency add up to nothing; raises LedgerError naming the currencies where they do not."""
+    """All accounts of a currency add up to nothing; raises LedgerError naming the currencies that do not."""
     totals: Counter[str] = Counter()
     for balance in balances:
         totals[balance.currency.code] += balance.minor

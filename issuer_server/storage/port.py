@@ -1,7 +1,8 @@
 """The storage port: every method is one transaction, and its answer comes after the commit.
 
-Times are epoch seconds (stored as whole milliseconds). A method that fails has changed nothing, with one exception that
-no database can avoid: after StorageError from a commit, or a cancelled await, ask again before acting on it.
+Times are epoch seconds (stored as whole milliseconds). A method that fails has changed nothing, with one
+exception that no database can avoid: after a StorageError from a commit, or a cancelled await, ask again before
+acting on it.
 """
 
 from __future__ import annotations
@@ -45,23 +46,25 @@ from protocol.money import Money
 
 
 class StorageError(BlindRelayError):
-    """The database did not do it: disk full, locked, damaged, or a rule of the schema broken. Nothing is half done."""
+    """The database did not do it: disk full, locked, damaged, a rule of the schema. Nothing is half done."""
 
 
-class IdempotencyMismatch(BlindRelayError):
+class IdempotencyMismatch(BlindRelayError):  # noqa: N818 - says it
     """The idempotency key was used before with another payload."""
 
 
-class AlreadyExists(InputError):
+class AlreadyExists(InputError):  # noqa: N818 - says it
     """Something that must be unique is there already; `.code` names it (phone_in_use, card_exists …)."""
 
 
-class NotFound(InputError):
+class NotFound(InputError):  # noqa: N818 - says it
     """A row named by the caller is not there; `.code` names it (unknown_cardholder …)."""
 
 
-class EnrolmentRefused(InputError):
-    """The one-time code cannot be redeemed; `.code` is enrolment_code_unknown, _used, _expired or reader_already_enrolled."""
+class EnrolmentRefused(InputError):  # noqa: N818 - says it
+    """A one-time code is not redeemed; `.code`: enrolment_code_unknown, enrolment_code_used,
+    enrolment_code_expired, reader_already_enrolled, invalid_proof.
+    """
 
 
 class Storage(Protocol):
@@ -79,7 +82,7 @@ class Storage(Protocol):
         changes: PaymentChanges,
         now: float,
     ) -> bool:
-        """Compare and set the state (`expected` may equal `to`); False where the payment is elsewhere or unknown."""
+        """Compare and set the state (`expected` may equal `to`); False where the payment is not in it."""
         ...
 
     async def settle(
@@ -112,7 +115,7 @@ class Storage(Protocol):
     async def card_by_index(self, pan_index: Digest) -> CardRecord | None: ...
 
     async def claim_pin_try(self, card_id: CardId) -> int | None:
-        """Use up one PIN try, before verifying: tries left after this one, or None where there was none to use."""
+        """Use up one PIN try, before verifying: tries left after it, or None where there was none to use."""
         ...
 
     async def restore_pin_tries(self, card_id: CardId) -> None:

@@ -1,4 +1,4 @@
-"""What the storage port takes and gives back: frozen records, times in epoch seconds, money in minor units."""
+"""What the storage port takes and gives back: frozen records, times in epoch seconds, amounts exact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST_IDEMPOTENCY_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class NewPayment:
-    """A payment as the merchant asks for it. The merchant's name is not here: the database copies it from its own table."""
+    """A payment as asked for. The merchant's name is not here: the database copies it from its own table."""
 
     id: PaymentId
     merchant_id: MerchantId
@@ -53,7 +53,7 @@ class IdempotencyClaim:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
-    """A payment as stored. The digests are hashes of signed messages; they let an Outcome be signed again later."""
+    """A payment as stored. The digests are of signed messages: an Outcome can be signed again from them."""
 
     id: PaymentId
     merchant_id: MerchantId
@@ -87,7 +87,7 @@ class PaymentRecord:
 
 @dataclass(frozen=True, slots=True)
 class PaymentChanges:
-    """What a step writes beside the state; None leaves a column as it is. `reason` goes with not settled, always."""
+    """What a step writes beside the state; None leaves it. `reason` goes with not settled, always."""
 
     reason: NotSettled | None = None
     card_last_four: str | None = None
@@ -126,7 +126,7 @@ class SettleResult(Enum):
     STALE = "stale"
     """The payment was no longer in the expected state."""
     CARD_REFUSED = "card_refused"
-    """Since it was looked up, the card or its cardholder was blocked, or it is not this payment's cardholder's."""
+    """The card or its cardholder was blocked meanwhile, or the card is not this payment's cardholder's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class NewCardholder:
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """A card to add: never its PAN or PIN, only the keyed index of the one and the keyed verifier of the other."""
+    """A card to add: not its PAN and PIN, only the keyed index of one and the keyed verifier of the other."""
 
     id: CardId
     cardholder_id: CardholderId

@@ -1,4 +1,4 @@
-"""The storage port on one SQLite file: a writer with group commit, a reader beside it, one server at a time."""
+"""The storage port on one SQLite file: a writer with group commit, a reader beside it, one server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from protocol.money import Money
 
 
 class SqliteStorage:
-    """Storage, EnrolmentStore and Administration of `issuer_server.storage.port`. Use `open` or `open_beside_server`."""
+    """Storage, EnrolmentStore and Administration of the port. Made by `open` or `open_beside_server`."""
 
     def __init__(self, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None) -> None:
         self._writer = writer
@@ -68,7 +68,7 @@ class SqliteStorage:
 
     @classmethod
     async def open_beside_server(cls, path: Path) -> SqliteStorage:
-        """For the administration command, whether a server runs or not; changes no schema; raises StorageError."""
+        """For the administration command, server or no server; changes no schema; raises StorageError."""
         return cls._start(path, None)
 
     @classmethod
@@ -92,7 +92,7 @@ class SqliteStorage:
         if self._lock is not None:
             self._lock.close()
 
-    # Storage: payments
+    # Payments.
 
     async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
         return await self._writer.submit(lambda connection: payments.create(connection, new, idempotency))
@@ -138,7 +138,7 @@ class SqliteStorage:
             lambda connection: payments.of_merchant(connection, merchant_id, before, limit)
         )
 
-    # Storage: who and what
+    # Who there is.
 
     async def merchant_by_key_digest(self, key_digest: Digest) -> MerchantRecord | None:
         return await self._reader.submit(
@@ -165,7 +165,7 @@ class SqliteStorage:
     async def restore_pin_tries(self, card_id: CardId) -> None:
         await self._writer.submit(lambda connection: directory.restore_pin_tries(connection, card_id))
 
-    # EnrolmentStore
+    # What EnrolmentStore asks for.
 
     async def redeem_handset_code(
         self, secret_digest: Digest, handset_id: HandsetId, token_digest: Digest, now: float
@@ -185,7 +185,7 @@ class SqliteStorage:
             )
         )
 
-    # Administration
+    # What Administration asks for.
 
     async def add_merchant(self, new: NewMerchant, now: float) -> None:
         await self._writer.submit(

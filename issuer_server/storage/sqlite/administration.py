@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - statements are put together from constants of these modules, never from values
-"""What the administration command writes, in SQL. Each addition says which value is taken, without repeating secrets."""
+"""What the administration command writes, in SQL. A refusal says what is taken, and repeats no secret."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def set_blocked(connection: sqlite3.Connection, what: str, key: str | bytes, blo
 def set_card_blocked(connection: sqlite3.Connection, card_id: str, blocked: bool) -> None:
     """Unblocking a card gives its PIN tries back too: a card with none left is as good as blocked."""
     query = (
-        "UPDATE cards SET blocked = ?1, pin_tries_left = CASE WHEN ?1 THEN pin_tries_left ELSE pin_try_limit END"
-        " WHERE id = ?2"
+        "UPDATE cards SET blocked = ?1,"
+        " pin_tries_left = CASE WHEN ?1 THEN pin_tries_left ELSE pin_try_limit END WHERE id = ?2"
     )
     if connection.execute(query, (blocked, card_id)).rowcount != 1:
         raise _not_found("card")

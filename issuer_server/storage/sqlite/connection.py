@@ -1,4 +1,4 @@
-"""Opening the database file: its settings, its migrations, the one server it belongs to, and what its errors mean."""
+"""Opening the database file: settings, migrations, the one server it belongs to, what its errors mean."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OLDEST_SQLITE = (3, 37, 0)
 
 
 def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection with every commit on the disk before it returns; creates the file readable by its owner alone."""
+    """A connection whose commits are on the disk when they return; a new file is its owner's alone."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old: this program needs 3.37 or newer")
     try:
@@ -57,8 +57,8 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connec
 def take_server_lock(database: Path) -> sqlite3.Connection:
     """Hold the database for one server; raises StorageError where another holds it. Close it to let go.
 
-    The lock is SQLite's own, on an empty file beside the database: it works on every system that SQLite does, and the
-    kernel drops it with the process, however that ends.
+    The lock is SQLite's own, on an empty file beside the database: it works on every system that SQLite does,
+    and the kernel drops it with the process, however that ends.
     """
     path = database.with_name(database.name + ".lock")
     try:
@@ -72,14 +72,14 @@ def take_server_lock(database: Path) -> sqlite3.Connection:
         lock.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             raise StorageError(
-                f"another issuer-server runs on {database}: stop it first, or give this one its own data directory"
+                f"another issuer-server runs on {database}: stop it first, or give this one its own directory"
             ) from None
         raise storage_error(error) from None
     return lock
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
-    """Bring the schema up to date, one process at a time, all steps or none; refuses a database newer than the code."""
+    """Bring the schema up to date, under the write lock, all steps or none; refuses a newer database."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -124,7 +124,7 @@ def _version(connection: sqlite3.Connection, steps: Sequence[Migration]) -> int:
 
 
 def statements(sql: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the transaction that must hold them all."""
+    """The statements of a script one by one: `executescript` would commit the transaction around them."""
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line
@@ -141,9 +141,9 @@ def storage_error(error: Exception) -> StorageError:
         return StorageError(f"the database gave up in the middle: {type(error).__name__}")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the primary code
     advice = {
-        sqlite3.SQLITE_FULL: "the disk that holds the database is full: make room; nothing of this was stored",
-        sqlite3.SQLITE_BUSY: "the database is locked by another process: end it or try again; nothing was stored",
-        sqlite3.SQLITE_READONLY: "the database cannot be written: check the owner of the file and of its directory",
+        sqlite3.SQLITE_FULL: "the disk of the database is full: make room; nothing of this was stored",
+        sqlite3.SQLITE_BUSY: "another process holds the database: end it or try again; nothing was stored",
+        sqlite3.SQLITE_READONLY: "the database cannot be written: check who owns the file and its directory",
         sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened: check its directory and permissions",
         sqlite3.SQLITE_IOERR: "the disk that holds the database reports an error: check it before going on",
         sqlite3.SQLITE_CORRUPT: "the database is damaged: restore a backup",

@@ -1,5 +1,4 @@
-# ruff: noqa: S608 - statements are put together from constants of these modules, never from values
-"""Merchants, cardholders, cards, handsets and readers in SQL: finding them, PIN tries, redeeming one-time codes.
+"""Merchants, cardholders, cards, handsets, readers in SQL: finding them, PIN tries, redeeming codes.
 
 Identifiers passed their checks before they were written, so rows become records without a second look.
 """

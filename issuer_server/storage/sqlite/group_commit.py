@@ -1,11 +1,12 @@
 """One thread, one SQLite connection: operations that wait together are committed together.
 
-A commit with `synchronous=FULL` waits for the disk, and that wait costs the same for one operation as for two hundred. So
-the thread takes everything queued into one transaction, a savepoint for each operation so that a failing one rolls back
-alone, and wakes the event loop once a batch. No caller hears of success before COMMIT has returned.
+A commit with `synchronous=FULL` waits for the disk, and that wait costs the same for one operation as for two
+hundred. So the thread takes everything queued into one transaction, a savepoint for each operation so that a
+failing one rolls back alone, and wakes the event loop once a batch. No caller hears of success before COMMIT has
+returned.
 
-Reads have a worker of their own (`Batching.READ`): in WAL mode they never wait for the writer, nor a caller for a
-commit it has no part in; and the event loop never touches the disk.
+Reads have a worker of their own (`Batching.READ`): in WAL mode they never wait for the writer, nor a caller for
+a commit it has no part in; and the event loop never touches the disk.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class GroupCommit:
     async def submit(self, operation: Operation[T]) -> T:
         """Run an operation in a transaction; returns after the commit, raises StorageError or what it raised.
 
-        A cancelled await leaves it open whether the operation took place: it is skipped where it had not begun.
+        A cancelled await leaves open whether the operation took place: it is skipped where it had not begun.
         """
         if self._closed:
             raise StorageError("the database is closed")
@@ -106,8 +107,8 @@ class GroupCommit:
                 if not entry.future.cancelled():
                     self._run_one(entry)
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - a thread that dies here would leave its callers waiting for ever
-            # What an operation saw in a transaction that never was is no answer either: fail every one of them.
+        except Exception as error:  # noqa: BLE001 - if the thread died, its callers would wait for ever
+            # What an operation saw in a transaction that never was is no answer either: fail all of them.
             text = str(error if isinstance(error, StorageError) else storage_error(error))
             for entry in batch:
                 entry.error = StorageError(text)

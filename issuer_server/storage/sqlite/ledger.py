@@ -17,7 +17,7 @@ _TRANSFER = (
 
 
 def post(connection: sqlite3.Connection, posting: Posting, now_ms: int) -> bool:
-    """Write a transfer, opening accounts where needed; False, and nothing written, where the cardholder has too little."""
+    """Write a transfer, opening accounts as needed; False, nothing written, where the money is not there."""
     debit, balance = _account(connection, posting.debit)
     if posting.debit.kind is AccountKind.CARDHOLDER and balance < posting.money.minor:
         return False
