@@ -22,6 +22,7 @@ from protocol.errors import InputError, LocalProtocolError, SealError
 from protocol.identifiers import Digest, PublicKey, reader_id
 from protocol.messages import PAYMENT_KEY_SIZE, SEALED_CARD_SIZE, SEALED_PIN_SIZE, KeyOffer
 from protocol.reseal import HybridKey, reseal_and_compare
+from protocol.track_data import CARD_PLAINTEXT_SIZE
 
 __all__ = [
     "CARD_PLAINTEXT_SIZE",
@@ -39,7 +40,6 @@ __all__ = [
     "unpad_pin",
 ]
 
-CARD_PLAINTEXT_SIZE: Final = 128
 PIN_PLAINTEXT_SIZE: Final = 16
 SHORTEST_PIN: Final = 4  # ISO 9564-1 section 8.1
 LONGEST_PIN: Final = 12
