@@ -34,7 +34,7 @@ LONGEST_TRACK2: Final = 39
 LONGEST_TRACK3: Final = 106
 
 _PLAINTEXT_FORMAT: Final = 1
-_READ_ERROR: Final = b"E"  # what wedge readers type for a track that they could not read: %E?
+_READ_ERROR: Final = memoryview(b"E")  # what wedge readers type for a track that they could not read: %E?
 _LINE_ENDS: Final = b"\r\n"
 
 
