@@ -53,6 +53,7 @@ class NoticeKind(Enum):
     READER_CONNECTION_LOST = auto()
     READER_RESUMED = auto()
     READER_FAILED = auto()
+    READER_BUSY = auto()
     OTHER_READER = auto()
     READER_TOO_NEW = auto()
     BLUETOOTH_OFF = auto()

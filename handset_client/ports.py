@@ -1,0 +1,157 @@
+"""What the relay's shell needs from outside, each in a few verbs. Adapters are named only in cli.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from handset_client.effects import Ending, KeptOutcome, Notice, Progress
+from handset_client.issuer_frames import IssuerFrame, PaymentRequest, PhoneFrame
+from protocol.identifiers import HandsetId, IssuerId, PaymentId, PhoneNumber, ReaderId
+from protocol.messages import MessageType
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderReady:
+    """A new session is up, with this reader, opened by this hello."""
+
+    reader_id: ReaderId
+    hello: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderLost:
+    """The session is over and cannot be resumed. The link goes on looking until it is released."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSaid:
+    """A whole message of the reader."""
+
+    kind: MessageType
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderTook:
+    """The reader holds this message of ours, whole."""
+
+    payment_id: PaymentId
+    kind: MessageType
+
+
+ReaderEvent = ReaderReady | ReaderLost | ReaderSaid | ReaderTook | Notice
+
+
+class ReaderLink(Protocol):
+    """The radio to the card reader. It connects, resumes and retries by itself, and says what happens."""
+
+    def connect(self) -> None:
+        """See to it that there is a session, or look for the reader until :meth:`release`. Idempotent."""
+
+    def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
+        """Queue a message for the session that is up; answered by ReaderTook, or by ReaderLost."""
+
+    def release(self) -> None:
+        """End the session, as soon as what is on its way has left. The next connect begins another."""
+
+    async def next_event(self) -> ReaderEvent:
+        """The next thing that happened, in order. Safe to cancel."""
+
+    async def close(self) -> None:
+        """Stop scanning and hang up, within a few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerUp:
+    """The issuer took us in. `fresh`: nothing of an earlier session lives on."""
+
+    fresh: bool
+    phone: str
+
+
+IssuerEvent = IssuerUp | IssuerFrame | Notice
+
+
+class IssuerLink(Protocol):
+    """The socket to the issuer. It reconnects and resumes by itself."""
+
+    def start(self) -> None:
+        """Begin to connect, and keep connected until :meth:`close`."""
+
+    def send(self, frame: PhoneFrame) -> None:
+        """Queue a frame; it is repeated until the issuer has it or forgets the session."""
+
+    async def next_event(self) -> IssuerEvent:
+        """The next frame or change, in order. Safe to cancel. Raises CredentialRefused for good."""
+
+    async def close(self) -> None:
+        """Give queued frames a moment to leave, then hang up."""
+
+
+class CredentialRefused(Exception):
+    """The issuer does not accept this phone's credential; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the person did with a request: approve, or decline."""
+
+    payment_id: PaymentId
+    approved: bool
+
+
+class Screen(Protocol):
+    """The phone's face."""
+
+    def ask(self, request: PaymentRequest, seconds_left: float) -> None:
+        """Show a request with its countdown and take an answer; replaces any other on show."""
+
+    def tell(self, what: Progress | Notice) -> None:
+        """Show how the payment goes on, or what happens around it."""
+
+    def finish(self, ending: Ending) -> None:
+        """Show how it ended and what to do next; ends the asking."""
+
+    async def next_answer(self) -> Answer:
+        """The person's next decision. Safe to cancel. Raises EOFError when the person quits."""
+
+    async def close(self) -> None:
+        """Give the terminal or the window back as it was."""
+
+
+class History(Protocol):
+    """What the phone remembers: ended payments, and outcomes owed to readers. No secret is in either."""
+
+    async def record(self, ending: Ending, at: float) -> None:
+        """Add an ended payment; `at` is the Unix time."""
+
+    async def keep_outcome(self, kept: KeptOutcome, at: float) -> None:
+        """Write or replace what a reader is owed; on disk when this returns."""
+
+    async def forget_outcome(self, payment_id: PaymentId) -> None:
+        """The reader has it."""
+
+    async def kept_outcomes(self, at: float) -> list[KeptOutcome]:
+        """What is still owed at Unix time `at`, oldest first; what is too old to matter is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What enrolment gave this phone. The token is a secret: it is left out of repr."""
+
+    issuer_url: str
+    issuer_id: IssuerId
+    handset_id: HandsetId
+    phone: PhoneNumber
+    token: str = field(repr=False)
+
+
+class Credentials(Protocol):
+    """Where the credential lies."""
+
+    def load(self) -> Credential | None:
+        """The credential, or None before enrolment. Raises InputError when the file cannot be used."""
+
+    def save(self, credential: Credential) -> None:
+        """Store it, readable by this user alone."""
