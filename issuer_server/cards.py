@@ -1,8 +1,8 @@
 """Finding a card by its number and checking a PIN, without keeping either.
 
-The card number is looked up by a keyed index and the PIN is compared with a keyed verifier, both HMAC-SHA-256
-under keys from files that the service alone can read: a stolen database tells neither, nor lets them be guessed.
-Numbers and PINs arrive in buffers that their owner wipes; nothing here copies them.
+The card number is looked up by a keyed index and the PIN is compared with a keyed verifier, both
+HMAC-SHA-256 under keys from files that the service alone can read: a stolen database tells neither, nor
+lets them be guessed. Numbers and PINs arrive in buffers that their owner wipes; nothing here copies them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def check_pin_digits(pin: Digits) -> None:
 
 
 def check_expiry(text: str) -> str:
-    """An expiry date as embossed (12/29) or on the stripe (2912): YYMM; raises InputError (invalid_expiry)."""
+    """An expiry date as embossed (12/29) or on the stripe (2912), as YYMM; raises InputError."""
     month, slash, year = text.partition("/")
     if not slash:
         year, month = text[:2], text[2:]

@@ -1,8 +1,8 @@
 """Bringing handsets and readers in with one-time codes.
 
-The administration command makes a code for a cardholder and shows it once; the database keeps its SHA-256. A
-handset trades its code for a token. A reader signs the code's challenge with its own key: proof of possession,
-so that nobody can enrol a key that they do not hold, and a key is enrolled once.
+The administration command makes a code for a cardholder and shows it once; the database keeps its SHA-256.
+A handset trades its code for a token. A reader signs the code's challenge with its own key: proof of
+possession, so that nobody can enrol a key that they do not hold, and a key is enrolled once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from protocol.enrolment import EnrolmentCode
-
 from issuer_server.storage.port import Administration, EnrolmentRefused, EnrolmentStore
-from issuer_server.storage.records import EnrolmentKind, NewEnrolmentCode, ReaderRecord
+from issuer_server.storage.records import NewEnrolmentCode, ReaderRecord
 from protocol.encoding import decode
+from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import MessageError, SignatureError
 from protocol.identifiers import (
     CardholderId,
@@ -33,7 +32,6 @@ from protocol.signing import open_message
 
 CODE_LIFE: Final = 24 * 60 * 60.0
 """Seconds: long enough for a letter of a day, short enough to be forgotten."""
-SECRET_SIZE: Final = 16
 TOKEN_SIZE: Final = 32
 _TAG_SIZE: Final = 1  # the COSE_Sign1 tag
 

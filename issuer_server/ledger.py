@@ -1,8 +1,9 @@
 """Double entry: which account gives what to which, and the check that nothing was made or lost.
 
 A posting takes from its debit account and gives the same amount to its credit account. Cardholders pay from
-money that the issuer put there (prefunded); merchants have one account a currency, opened by their first payment
-in it. The database holds the same rules as constraints, so that a bug here cannot write a wrong posting down.
+money that the issuer put there (prefunded); merchants have one account a currency, opened by their first
+payment in it. The database holds the same rules as constraints, so that a bug here cannot write a wrong
+posting down.
 """
 
 from __future__ import annotations

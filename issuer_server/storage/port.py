@@ -1,8 +1,8 @@
 """The storage port: every method is one transaction, and its answer comes after the commit.
 
 Times are epoch seconds (stored as whole milliseconds). A method that fails has changed nothing, with one
-exception that no database can avoid: after a StorageError from a commit, or a cancelled await, ask again before
-acting on it.
+exception that no database can avoid: after a StorageError from a commit, or a cancelled await, ask again
+before acting on it.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
+from enum import Enum
 
 from issuer_server.payment import PaymentState
+from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
     CardId,
@@ -180,13 +181,6 @@ class ReaderRecord:
     public_key: PublicKey
     model: str
     blocked: bool
-
-
-class EnrolmentKind(StrEnum):
-    """What a one-time code enrols."""
-
-    HANDSET = "handset"
-    READER = "reader"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from issuer_server.payment import PaymentState
 from issuer_server.storage.migrations import migrations
+from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import (
     NO_CHANGES,
     Balance,
@@ -73,6 +74,8 @@ class SqliteStorage:
 
     @classmethod
     def _start(cls, path: Path, lock: sqlite3.Connection | None) -> SqliteStorage:
+        if lock is None and not path.exists():
+            raise StorageError(f"there is no database at {path}: run `issuer-server init` first")
         connection = connect(path)
         try:
             if lock is not None:

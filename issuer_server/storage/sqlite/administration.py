@@ -9,6 +9,7 @@ from issuer_server.ledger import funding_posting
 from issuer_server.storage.port import AlreadyExists, NotFound
 from issuer_server.storage.records import NewCard, NewCardholder, NewEnrolmentCode, NewMerchant
 from issuer_server.storage.sqlite import ledger
+from issuer_server.storage.sqlite.directory import kind_text
 from issuer_server.storage.sqlite.payments import milliseconds
 from protocol.identifiers import CardholderId
 from protocol.money import Money
@@ -63,7 +64,7 @@ def add_enrolment_code(connection: sqlite3.Connection, new: NewEnrolmentCode) ->
     _require_cardholder(connection, new.cardholder_id)
     connection.execute(
         "INSERT INTO enrolment_codes (secret_digest, kind, cardholder_id, expires_ms) VALUES (?, ?, ?, ?)",
-        (new.secret_digest, new.kind.value, new.cardholder_id, milliseconds(new.expires_at)),
+        (new.secret_digest, kind_text(new.kind), new.cardholder_id, milliseconds(new.expires_at)),
     )
 
 

@@ -12,11 +12,11 @@ from issuer_server.storage.port import EnrolmentRefused, StorageError
 from issuer_server.storage.records import (
     CardholderRecord,
     CardRecord,
-    EnrolmentKind,
     HandsetRecord,
     MerchantRecord,
     ReaderRecord,
 )
+from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
     CardId,
@@ -53,6 +53,11 @@ _RESTORE_TRIES = (
 )
 _CODE = "SELECT kind, cardholder_id, expires_ms, used_ms FROM enrolment_codes WHERE secret_digest = ?"
 _USE_CODE = "UPDATE enrolment_codes SET used_ms = ? WHERE secret_digest = ?"
+
+
+def kind_text(kind: EnrolmentKind) -> str:
+    """A kind of code as stored."""
+    return kind.name.lower()
 
 
 def merchant(row: Row) -> MerchantRecord:
@@ -166,10 +171,10 @@ def redeem_reader_code(
 
 def _redeem(connection: sqlite3.Connection, secret_digest: Digest, kind: EnrolmentKind, now_ms: int) -> str:
     row = connection.execute(_CODE, (secret_digest,)).fetchone()
-    if row is None or row[0] != kind.value:
+    if row is None or row[0] != kind_text(kind):
         raise EnrolmentRefused(
             "enrolment_code_unknown",
-            f"This is no {kind.value} code of this issuer: copy it whole, or ask for a new one.",
+            f"This is no {kind_text(kind)} code of this issuer: copy it whole, or ask for a new one.",
         )
     _, owner, expires_ms, used_ms = row
     if used_ms is not None:

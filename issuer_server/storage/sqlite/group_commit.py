@@ -1,12 +1,12 @@
 """One thread, one SQLite connection: operations that wait together are committed together.
 
-A commit with `synchronous=FULL` waits for the disk, and that wait costs the same for one operation as for two
-hundred. So the thread takes everything queued into one transaction, a savepoint for each operation so that a
-failing one rolls back alone, and wakes the event loop once a batch. No caller hears of success before COMMIT has
-returned.
+A commit with `synchronous=FULL` waits for the disk, and that wait costs the same for one operation as for
+two hundred. So the thread takes everything queued into one transaction, a savepoint for each operation so
+that a failing one rolls back alone, and wakes the event loop once a batch. No caller hears of success
+before COMMIT has returned.
 
-Reads have a worker of their own (`Batching.READ`): in WAL mode they never wait for the writer, nor a caller for
-a commit it has no part in; and the event loop never touches the disk.
+Reads have a worker of their own (`Batching.READ`): in WAL mode they never wait for the writer, nor a caller
+for a commit it has no part in; and the event loop never touches the disk.
 """
 
 from __future__ import annotations

@@ -39,15 +39,16 @@ _BY_ID = f"SELECT {_COLUMNS} FROM payments WHERE id = ?"
 _BY_KEY = f"SELECT {_COLUMNS}, payload_digest FROM payments WHERE merchant_id = ? AND idempotency_key = ?"
 # The merchant's name is the registered one: it comes from the merchants' table, whatever the request said.
 _INSERT = (
-    "INSERT INTO payments (id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description,"
-    " state, idempotency_key, payload_digest, created_ms, updated_ms)"
+    "INSERT INTO payments (id, merchant_id, merchant_name, cardholder_id, phone, amount, currency,"
+    " description, state, idempotency_key, payload_digest, created_ms, updated_ms)"
     " SELECT ?1, merchants.id, merchants.name, ?3, ?4, ?5, ?6, ?7, 'requested', ?8, ?9, ?10, ?10"
     " FROM merchants WHERE merchants.id = ?2"
     f" RETURNING {_COLUMNS}"
 )
 _ADVANCE = (
     "UPDATE payments SET state = ?, reason = coalesce(?, reason),"
-    " card_last_four = coalesce(?, card_last_four), reader_id = coalesce(?, reader_id), offer_digest = coalesce(?, offer_digest),"
+    " card_last_four = coalesce(?, card_last_four), reader_id = coalesce(?, reader_id),"
+    " offer_digest = coalesce(?, offer_digest),"
     " last_message_digest = coalesce(?, last_message_digest), updated_ms = ? WHERE id = ? AND state = ?"
 )
 _NEWEST = f"SELECT {_COLUMNS} FROM payments WHERE merchant_id = ? ORDER BY created_ms DESC, id DESC LIMIT ?"
@@ -129,7 +130,7 @@ def settle(
     now_ms: int,
     changes: PaymentChanges,
 ) -> SettleResult:
-    """S23: posting and state, both or neither. Looks at the card again: it may have been blocked meanwhile."""
+    """S23: posting and state, both or neither. Looks at the card again: it may be blocked by now."""
     payment = by_id(connection, payment_id)
     if payment is None or payment.state is not expected:
         return SettleResult.STALE
