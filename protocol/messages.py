@@ -167,6 +167,13 @@ class Message:
                 raise LocalProtocolError(f"{type(self).__name__}.{field.name}: {rule}") from None
             if not same:
                 raise LocalProtocolError(f"{type(self).__name__}.{field.name}: is of another type")
+        try:
+            self._check_together()
+        except ValueError as rule:
+            raise LocalProtocolError(f"{type(self).__name__}: {rule}") from None
+
+    def _check_together(self) -> None:
+        """Rules about more than one field; raises ValueError."""
 
     def encode(self) -> bytes:
         """The message as deterministic CBOR."""
@@ -201,8 +208,8 @@ class Message:
                 raise MessageError(f"{name}.{field.name}", str(rule)) from None
         try:
             message = cls(**values)
-        except LocalProtocolError as rule:  # a rule about several fields: here it is the peer that broke it
-            raise MessageError(name, str(rule)) from None
+        except LocalProtocolError:  # each field is good by now: it is several together that are not
+            raise MessageError(name, "has fields that contradict each other") from None
         # Catches at once every other encoding of the same message: longer integers, another order, unknown
         # keys, duplicate keys, trailing bytes.
         if message.encode() != data:
@@ -287,12 +294,11 @@ class Outcome(Message):
     verdict: Annotated[Verdict, At(4, OneOf(Verdict))]
     reason: Annotated[NotSettled | None, At(5, OneOf(NotSettled))]
 
-    def __post_init__(self) -> None:
-        Message.__post_init__(self)
+    def _check_together(self) -> None:
         if self.verdict is Verdict.APPROVED and (self.reason is not None or self.last_message is None):
-            raise LocalProtocolError("Outcome: an approval answers a message and has no reason")
+            raise ValueError("an approval answers a message and has no reason")
         if self.verdict is Verdict.NOT_SETTLED and self.reason is None:
-            raise LocalProtocolError("Outcome: not settled needs its reason")
+            raise ValueError("not settled needs its reason")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,21 @@ _ALGORITHM: Final = 1  # header parameter `alg`
 _KEY_ID: Final = 4  # header parameter `kid`
 _ED25519: Final = -19
 
+# The y-coordinates of the eight points of small order, in every encoding that a library may take. For such
+# a "key" anyone can make signatures: whoever enrolled one could disown their payments.
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+
 
 class Signer(Protocol):
     """Whatever holds a signing key: memory here, a secure element elsewhere."""
@@ -78,6 +93,8 @@ def verify(public_key: PublicKey, signed: bytes) -> bytes:
     expected = key_id(public_key)
     if not hmac.compare_digest(claimed, expected):
         raise SignatureError("signed by another key")
+    if public_key[:-1] + bytes([public_key[-1] & 0x7F]) in _SMALL_ORDER:
+        raise SignatureError("the key is a point of small order")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(
             signature, _to_be_signed(_protected_header(expected), payload)
