@@ -28,7 +28,7 @@ from reader_peripheral.transitions import Effect, Event
 
 _ENDED_BY = {
     Event.SESSION_STARTED: screens.EndedHere.CONNECTION_LOST,
-    Event.RESUME_TIME_UP: screens.EndedHere.CONNECTION_LOST,
+    Event.SESSION_OVER: screens.EndedHere.CONNECTION_LOST,
     Event.PHONE_CANCELLED: screens.EndedHere.PHONE_CANCELLED,
 }
 

@@ -98,6 +98,9 @@ class LinkHandlers(Protocol):
     def link_lost(self) -> None:
         """The phone is gone; it may come back within the resume window."""
 
+    def session_over(self) -> None:
+        """The session broke and cannot be resumed; the phone will start another."""
+
     def message(self, message_type: MessageType, payload: bytes) -> None:
         """One whole message from the phone, opaque and unverified."""
 

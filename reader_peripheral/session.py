@@ -35,6 +35,8 @@ SHORTEST_PIN = 4
 LONGEST_PIN = 12  # ISO 9564-1
 # How many payments without an outcome are remembered: a phone that never brings one cannot fill the memory.
 MOST_OWED = 8
+# Refused offers that are answered in one session; the link's queue keeps room for the payment's own messages.
+MOST_REFUSALS = 2
 
 _REFUSED_BY = {
     Event.SWIPE_BAD_LAST: RefusalReason.UNREADABLE_CARD,
@@ -73,6 +75,7 @@ class Session:
         self._unknown: screens.Bill | None = None
         self._result: tuple[screens.Bill, Outcome] | None = None
         self._status = Status.IDLE
+        self._refusals_left = MOST_REFUSALS
         self._rejected: bytes = b""
         self._sealed: bytes = b""
         self._step_due: tuple[float, Event] | None = None
@@ -93,6 +96,7 @@ class Session:
     def session_started(self, nonce: Nonce, now: float) -> list[fx.Effects]:
         """A phone opened a new session. `nonce`: 16 fresh random bytes, good for one offer."""
         self._nonce = nonce
+        self._refusals_left = MOST_REFUSALS
         return self._step(Event.SESSION_STARTED, now)
 
     def link_lost(self, now: float) -> list[fx.Effects]:
@@ -102,6 +106,10 @@ class Session:
     def link_resumed(self, now: float) -> list[fx.Effects]:
         """The phone is back in the same session."""
         return self._step(Event.LINK_RESUMED, now)
+
+    def session_over(self, now: float) -> list[fx.Effects]:
+        """The link cannot go on with this session, whatever the phone does."""
+        return self._step_if_listed(Event.SESSION_OVER, now)
 
     def phone_cancelled(self, now: float) -> list[fx.Effects]:
         """The phone asks to end the payment: only before the card is sent."""
@@ -138,7 +146,7 @@ class Session:
         return self._step(Event.OFFER_ACCEPTED, now)
 
     def _fault_of(self, offer: KeyOffer) -> str | None:
-        """Why this reader cannot take an offer that its issuer did sign (the symbolic model asks for this)."""
+        """Why this reader cannot take an offer that its issuer did sign (the symbolic model asks it)."""
         if offer.issuer_id != self._issuer_id:
             return "it names another issuer"
         if offer.reader_id != self._reader_id:
@@ -243,7 +251,7 @@ class Session:
             effects += self._step(event, now)
         if self._resume_due is not None and self._resume_due <= now:
             self._resume_due = None
-            effects += self._step(Event.RESUME_TIME_UP, now)
+            effects += self._step(Event.SESSION_OVER, now)
         if self._result_due is not None and self._result_due <= now:
             self._result_due = None
             effects += self._step(Event.RESULT_TIME_UP, now)
@@ -381,6 +389,9 @@ class Session:
         reason = RefusalReason.BUSY if self._payment else RefusalReason.OFFER_REJECTED
         refusal = Refusal(digest(self._rejected), reason)
         self._rejected = b""
+        if self._refusals_left == 0:
+            return [fx.Note("refused an offer without a word: this phone has sent too many")]
+        self._refusals_left -= 1
         return [fx.Send(MessageType.REFUSAL, self._key.sign(refusal.encode()))]
 
     def _send(self, message: Message, now: float) -> list[fx.Effects]:

@@ -34,7 +34,7 @@ class Event(Enum):
     SESSION_STARTED = "session_started"
     LINK_LOST = "link_lost"
     LINK_RESUMED = "link_resumed"
-    RESUME_TIME_UP = "resume_time_up"
+    SESSION_OVER = "session_over"  # the resume window ran out, or the link cannot resume
     PHONE_CANCELLED = "phone_cancelled"
     OFFER_ACCEPTED = "offer_accepted"
     OFFER_REJECTED = "offer_rejected"
@@ -135,17 +135,17 @@ def _link_rows() -> _Row:
     rows[S.SHOWING_RESULT, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
     rows[S.OUTCOME_UNKNOWN, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
     rows[S.GREETED, E.SESSION_STARTED] = _go(S.GREETED, F.RETURNED, F.GREET)
-    rows[S.GREETED, E.RESUME_TIME_UP] = _go(S.IDLE, F.FORGET_SESSION)
+    rows[S.GREETED, E.SESSION_OVER] = _go(S.IDLE, F.FORGET_SESSION)
 
     over = (F.OWE_OUTCOME, F.FORGET_PAYMENT)
     for state in (S.AWAITING_SWIPE, S.ENTERING_PIN, S.REFUSED):
         # No PIN envelope is out unanswered, so nothing can settle: the reader may say so.
         ended = (*_STOP_INPUT, F.SHOW_ENDED, *over)
         rows[state, E.SESSION_STARTED] = _go(S.GREETED, *ended, F.GREET)
-        rows[state, E.RESUME_TIME_UP] = _go(S.SHOWING_RESULT, *ended, F.FORGET_SESSION)
+        rows[state, E.SESSION_OVER] = _go(S.SHOWING_RESULT, *ended, F.FORGET_SESSION)
     for state in (S.AWAITING_PIN_REQUEST, S.AWAITING_OUTCOME):
         rows[state, E.SESSION_STARTED] = _go(S.GREETED, F.SHOW_UNKNOWN, *over, F.GREET)
-        rows[state, E.RESUME_TIME_UP] = _go(S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, *over, F.FORGET_SESSION)
+        rows[state, E.SESSION_OVER] = _go(S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, *over, F.FORGET_SESSION)
 
     rows[S.GREETED, E.PHONE_CANCELLED] = _go(S.GREETED)
     # Later than this the card is out, and a cancelling phone could hide a settled payment: not listed.

@@ -1,0 +1,260 @@
+"""The reader's BLE link: protocol.framing's channel over a bless server, one phone at a time.
+
+Nothing here understands a message. bless calls back from the radio's side: the callbacks take the value,
+answer at once and leave the work to the loop, and no exception of ours passes through them, since bless and
+dbus-next would put its text on the bus and its traceback into the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from bless.backends.attribute import GATTAttributePermissions
+from bless.backends.characteristic import GATTCharacteristicProperties
+
+from protocol import gatt
+from protocol.channel_events import Cancelled, Connected, Event, MessageReceived, PeerFailed
+from protocol.channel_events import Link as LinkState
+from protocol.errors import LocalProtocolError
+from protocol.framing import Channel, Role
+from protocol.messages import MessageType
+from reader_peripheral.adapters.peripheral_radio import PeripheralRadio
+from reader_peripheral.ports import LinkHandlers
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_EVERY = 5.0
+"""Seconds between two signs of life while a person is waited for."""
+_WAITS_FOR_A_PERSON = frozenset({gatt.Status.WAITING_FOR_CARD, gatt.Status.WAITING_FOR_PIN})
+
+
+class BlessLink:
+    """Implements ports.Link over a PeripheralRadio."""
+
+    def __init__(self, radio: PeripheralRadio, info: gatt.ReaderInfo) -> None:
+        self._radio = radio
+        self._info = info
+        self._channel = Channel(Role.PERIPHERAL)
+        self._status = gatt.Status.IDLE
+        self._server: Any = None  # bless ships no types
+        self._handlers: LinkHandlers | None = None
+        self._central: str | None = None
+        self._mtu: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
+
+    async def start(self, handlers: LinkHandlers) -> None:
+        """Put up the service and advertise it; raises RadioError."""
+        self._handlers = handlers
+        self._server = await self._radio.open(gatt.device_name(self._info.reader_id), self._on_connection)
+        self._server.read_request_func = self._on_read
+        self._server.write_request_func = self._on_write
+        await self._server.add_new_service(gatt.SERVICE_UUID)
+        for uuid, properties in gatt.PROPERTIES.items():
+            await self._server.add_new_characteristic(
+                gatt.SERVICE_UUID, uuid, _bless_properties(properties), None, _permissions(properties)
+            )
+        self._server.get_characteristic(gatt.STATUS_UUID).value = bytearray(self._status.encode())
+        await self._server.start()
+        self._spawn(self._send_values())
+        self._spawn(self._keep_alive())
+
+    async def stop(self) -> None:
+        """Hang up and take the service down; safe to call when start failed half-way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer:
+            self._timer.cancel()
+        if self._central is not None:
+            await self._radio.disconnect(self._central)
+        await self._radio.close()
+
+    def send(self, message_type: MessageType, payload: bytes) -> None:
+        """Queue one message. Where no session takes it, the machine's clock ends the wait for an answer."""
+        try:
+            self._channel.send(message_type, payload, self._now())
+        except LocalProtocolError as problem:
+            log.warning("%s is not sent: %s", message_type.name, problem)
+        self._after()
+
+    def set_status(self, status: gatt.Status) -> None:
+        """Write the Status characteristic and notify it."""
+        self._status = status
+        if self._server is not None:
+            self._notify(gatt.STATUS_UUID, status.encode())
+
+    def forget_session(self) -> None:
+        """Whoever comes, or is just saying hello, starts again."""
+        self._channel = Channel(Role.PERIPHERAL)
+        if self._central is not None:
+            self._channel.connected(self._now(), self._largest_value())
+        self._after()
+
+    # bless calls these: synchronously, with no exception let through.
+
+    def _on_read(self, characteristic: Any, **_: Any) -> bytearray:
+        if characteristic.uuid == gatt.READER_INFO_UUID:
+            return bytearray(self._info.encode())
+        if characteristic.uuid == gatt.STATUS_UUID:
+            return bytearray(self._status.encode())
+        return bytearray()
+
+    def _on_write(self, characteristic: Any, value: Any, **_: Any) -> None:
+        """Take one value for the channel, or refuse the write."""
+        try:
+            refused = self._take(characteristic.uuid, value)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, its text must not reach D-Bus
+            log.error("a write could not be taken: %s", type(problem).__name__)
+            refused = "the reader failed"
+        if refused:
+            raise self._radio.refusal(refused) from None
+
+    def _take(self, uuid: str, value: Any) -> str | None:
+        """None when taken, else why not."""
+        # BlueZ passes writes on to characteristics that are notify-only.
+        if uuid != gatt.KEY_UUID:
+            return "this characteristic cannot be written"
+        writer = self._radio.writer()
+        if writer is not None:
+            if self._central is None:
+                self._on_connection(writer.central, True)
+            if writer.central != self._central:
+                return "another phone is being served"
+            self._learn_mtu(writer.mtu)
+        elif self._central is None:
+            return "no phone is connected"
+        events = self._channel.receive(bytes(value), self._now())
+        asyncio.get_running_loop().call_soon(self._tell, events)
+        return None
+
+    def _on_connection(self, central: str, connected: bool) -> None:
+        if connected and self._central is None:
+            log.info("a phone connected")
+            self._central, self._mtu = central, None
+            self._channel.connected(self._now(), self._largest_value())
+        elif connected and central != self._central:
+            log.warning("a second phone is refused while the first is served")
+            self._spawn(self._radio.disconnect(central))
+        elif not connected and central == self._central:
+            log.info("the phone disconnected")
+            self._central = None
+            self._channel.disconnected(self._now())
+            if self._handlers is not None:
+                asyncio.get_running_loop().call_soon(self._handlers.link_lost)
+        self._after()
+
+    # The channel.
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _largest_value(self) -> int:
+        return gatt.LARGEST_VALUE if self._mtu is None else gatt.largest_value(self._mtu)
+
+    def _learn_mtu(self, mtu: int | None) -> None:
+        """The MTU is known with the first write, which is HELLO: the answer to it says the true size."""
+        if mtu is None or mtu == self._mtu:
+            return
+        self._mtu = mtu
+        if self._channel.link is LinkState.GREETING:
+            self._channel.disconnected(self._now())
+            self._channel.connected(self._now(), self._largest_value())
+
+    def _tell(self, events: list[Event]) -> None:
+        """Hand the channel's events on, in order, in a turn of the loop of their own."""
+        handlers = self._handlers
+        if handlers is None:
+            return
+        for event in events:
+            match event:
+                case Connected(resumed=True):
+                    handlers.session_resumed()
+                case Connected():
+                    handlers.session_started()
+                case MessageReceived(message_type, payload):
+                    handlers.message(message_type, payload)
+                case Cancelled():
+                    handlers.cancelled()
+                case PeerFailed(code, told):
+                    log.warning("the session broke: %s, %s", code.name, "by the phone" if told else "by us")
+                    handlers.session_over()
+                    self._spawn(self._hang_up())
+                case _:
+                    pass  # deliveries and the phone's signs of life change nothing here
+        self._after()
+
+    def _after(self) -> None:
+        """After every call into the channel: send what it has to send, wake when it wants to be woken."""
+        self._sent.clear()
+        self._wake.set()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._channel.deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        events = self._channel.handle_timer(self._now())
+        asyncio.get_running_loop().call_soon(self._tell, events)
+
+    async def _send_values(self) -> None:
+        """Notify the channel's values one by one, no faster than the radio takes them."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            central = self._central
+            for value in self._channel.values_to_send():
+                # What was cut for a link that is gone is said again, from where it stopped, on the next.
+                if self._central != central or central is None:
+                    break
+                self._notify(gatt.CIPHERTEXT_UUID, value)
+                await asyncio.sleep(self._radio.notification_gap)
+            if not self._wake.is_set():
+                self._sent.set()
+
+    async def _hang_up(self) -> None:
+        """Let the ERROR frame out, then drop the link."""
+        central = self._central
+        await self._sent.wait()
+        if central is not None:
+            await self._radio.disconnect(central)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEPALIVE_EVERY)
+            if self._status in _WAITS_FOR_A_PERSON:
+                self._channel.keepalive(self._status, self._now())
+                self._after()
+
+    def _notify(self, uuid: str, value: bytes) -> None:
+        try:
+            self._server.get_characteristic(uuid).value = bytearray(value)
+            told = self._server.update_value(gatt.SERVICE_UUID, uuid)
+        except Exception as problem:  # noqa: BLE001 - a lost notification is asked for again; see framing
+            log.warning("a notification failed: %s", type(problem).__name__)
+            return
+        if told is False:
+            log.warning("a notification was not taken")
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _bless_properties(properties: gatt.Property) -> GATTCharacteristicProperties:
+    """The same bits: both number them as the Core specification does."""
+    return GATTCharacteristicProperties(int(properties))
+
+
+def _permissions(properties: gatt.Property) -> GATTAttributePermissions:
+    if gatt.Property.WRITE in properties:
+        return GATTAttributePermissions.writeable
+    return GATTAttributePermissions.readable
