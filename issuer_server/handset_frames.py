@@ -1,6 +1,6 @@
-"""The JSON frames between issuer and phone (docs/handset-channel.md): what a payment says, and what it hears.
+"""The JSON frames between issuer and phone: what a payment says, and what it hears.
 
-Payloads for and from the reader are base64url of signed messages; the phone and this module carry them unread.
+Payloads for and from the reader are base64url of signed messages; phone and channel carry them unread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ToReaderKind = Literal["key_offer", "pin_request", "outcome"]
 
 
 class FrameError(PeerError):
-    """A frame of the phone cannot be used. `code` goes back to it in an `error` frame; the payment is untouched."""
+    """A frame of the phone cannot be used: `code` goes back in an `error` frame, the payment is untouched."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -125,8 +125,8 @@ def _octets(frame: Mapping[str, Any], name: str) -> bytes:
         raise FrameError(f"invalid_{name}", f"{name} must be base64url") from None
 
 
-def _frame(kind: str, **fields: object) -> bytes:
-    return json.dumps({"type": kind, **fields}, separators=(",", ":")).encode()
+def _frame(frame_type: str, **fields: object) -> bytes:
+    return json.dumps({"type": frame_type, **fields}, separators=(",", ":")).encode()
 
 
 def payment_request(payment: PaymentRecord, seconds: float) -> bytes:
@@ -167,7 +167,9 @@ def result(payment: PaymentRecord) -> bytes:
     )
 
 
-def payment_over(payment_id: PaymentId, reason: NotSettled | Literal["completed", "unknown_payment"]) -> bytes:
+def payment_over(
+    payment_id: PaymentId, reason: NotSettled | Literal["completed", "unknown_payment"]
+) -> bytes:
     """The answer to a message about a payment that is over, or that this phone never had."""
     return _frame("payment_over", payment_id=payment_id, reason=str(reason))
 

@@ -1,7 +1,7 @@
 """One payment at the issuer, as a table: state and event in, next state and effects out.
 
 Pure: no clock, no randomness, no I/O. Whatever depends on data (is the PIN right? is the reader known?) is
-looked up by `payment_steps.py` and comes back as an event of its own, so every branch of the payment stands in
+looked up by `payment_effects.py` and comes back as an event of its own, so each branch of the payment is in
 this table. S1 to S46 are the steps of the 2001 patent's flow charts; ARCHITECTURE.md lists them all.
 """
 
@@ -172,9 +172,7 @@ _FORWARD: Final[Mapping[tuple[PaymentState, PaymentEvent], Move[PaymentState, Ef
     (_S.REQUESTED, _E.PHONE_REACHED): Move(_S.CALLING, (_F.STORE, _F.PUSH_REQUEST)),
     (_S.CALLING, _E.PHONE_RETURNED): Move(_S.CALLING, (_F.PUSH_REQUEST,)),
     (_S.CALLING, _E.APPROVED): Move(_S.APPROVED, (_F.LOOK_UP_READER,)),
-    (_S.APPROVED, _E.READER_ACCEPTED): Move(
-        _S.KEY_OFFERED, (_F.MAKE_KEY_OFFER, _F.STORE, _F.SEND_KEY_OFFER)
-    ),
+    (_S.APPROVED, _E.READER_ACCEPTED): Move(_S.KEY_OFFERED, (_F.MAKE_KEY_OFFER, _F.STORE, _F.SEND_KEY_OFFER)),
     (_S.KEY_OFFERED, _E.CARD_ARRIVED): Move(_S.CARD_RECEIVED, (_F.OPEN_CARD,)),
     (_S.CARD_RECEIVED, _E.CARD_OPENED): Move(_S.CARD_RECEIVED, (_F.LOOK_UP_CARD,)),
     (_S.CARD_RECEIVED, _E.PIN_NEEDED): Move(_S.PIN_REQUESTED, (_F.STORE, _F.SEND_PIN_REQUEST)),
@@ -239,9 +237,7 @@ ENDINGS: Final[tuple[Ending, ...]] = (
         frozenset({_S.APPROVED}),
         PHONE_AND_MERCHANT,
     ),
-    Ending(
-        _E.READER_UNAVAILABLE, NotSettled.READER_UNAVAILABLE, _RINGING | _WITH_READER, PHONE_AND_MERCHANT
-    ),
+    Ending(_E.READER_UNAVAILABLE, NotSettled.READER_UNAVAILABLE, _RINGING | _WITH_READER, PHONE_AND_MERCHANT),
     *_REFUSALS,
     # S11 to S13, S19 to S20
     Ending(_E.ENVELOPE_UNOPENABLE, NotSettled.ENVELOPE_INVALID, _OPENING, PHONE_AND_MERCHANT),

@@ -31,7 +31,7 @@ _CODES_OF_FRAMEWORK_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
 
 
 @dataclass
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """Raise it from a handler; the middleware answers with it.
 
     `status` is HTTP's, `code` is snake_case and stable for programs, `detail` tells a person what to do.

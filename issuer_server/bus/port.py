@@ -1,7 +1,7 @@
 """The bus: how the replica that holds a phone's socket and the replica that owns a payment talk.
 
-A payment's secret key lives in one process (its owner); the phone's WebSocket may end at another one. All words
-between the two go over subjects, also where both are the same process, so that a cluster runs the same code.
+A payment's secret key lives in one process (its owner); the phone's WebSocket may end at another one. What
+the two say goes over subjects, also where both are the same process, so that a cluster runs the same code.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def payment_subject(payment_id: PaymentId) -> str:
     return f"payment.{payment_id}"
 
 
-def ended_subject(payment_id: PaymentId) -> str:
-    """Published, with an empty payload, once a payment's final state is committed."""
-    return f"ended.{payment_id}"
+def moved_subject(payment_id: PaymentId) -> str:
+    """Published, empty, when a payment is in another state; a final one is committed by then."""
+    return f"moved.{payment_id}"
 
 
-class NoResponders(BlindRelayError):
+class NoResponders(BlindRelayError):  # noqa: N818 - the bus's own word for it
     """Nobody listens on the subject: the phone is not connected, or the payment is over."""
 
 

@@ -1,0 +1,138 @@
+"""What an operator does: merchants, cardholders, cards, devices, money. Independent of how it is asked for.
+
+Every function checks its input (InputError), makes what must be random from `random`, and tells secrets once:
+an API key or a code is in the answer and nowhere else afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from issuer_server.cards import (
+    DEFAULT_PIN_TRIES,
+    CardKeys,
+    Digits,
+    check_expiry,
+    check_pan,
+    check_pin_digits,
+    last_four,
+)
+from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
+from issuer_server.storage.port import Administration
+from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant
+from protocol.enrolment import SECRET_SIZE, EnrolmentCode, EnrolmentKind
+from protocol.errors import InputError
+from protocol.identifiers import (
+    ENTROPY_SIZE,
+    CardholderId,
+    CardId,
+    MerchantId,
+    PhoneNumber,
+    mint,
+    parse_phone_number,
+)
+from protocol.text import check_shown_text
+
+LONGEST_MERCHANT_NAME: Final = 40
+"""Characters: what a reader's display and the key offer take."""
+LONGEST_PERSON_NAME: Final = 80
+MOST_PIN_TRIES: Final = 15
+API_KEY_SIZE: Final = 32
+
+RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedMerchant:
+    """A merchant and its API key, which is not told again."""
+
+    id: MerchantId
+    name: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedCardholder:
+    """A cardholder as stored."""
+
+    id: CardholderId
+    name: str
+    phone: PhoneNumber
+
+
+@dataclass(frozen=True, slots=True)
+class AddedCard:
+    """A card as stored: no more of its number than this."""
+
+    id: CardId
+    cardholder_id: CardholderId
+    last_four: str
+    expiry: str
+
+
+async def add_merchant(store: Administration, name: str, random: RandomBytes, now: float) -> AddedMerchant:
+    """Register a merchant under the name that readers will show."""
+    check_shown_text(name, LONGEST_MERCHANT_NAME, "merchant_name")
+    merchant_id = MerchantId(mint("mer", random(ENTROPY_SIZE)))
+    api_key = bearer_secret("brm", random(API_KEY_SIZE))
+    await store.add_merchant(NewMerchant(merchant_id, name, secret_digest(api_key)), now)
+    return AddedMerchant(merchant_id, name, api_key)
+
+
+async def add_cardholder(
+    store: Administration, name: str, phone: str, random: RandomBytes, now: float
+) -> AddedCardholder:
+    """Register a person under the number of their phone, written as people write it; raises AlreadyExists."""
+    check_shown_text(name, LONGEST_PERSON_NAME, "cardholder_name")
+    number = parse_phone_number(phone)
+    cardholder_id = CardholderId(mint("chd", random(ENTROPY_SIZE)))
+    await store.add_cardholder(NewCardholder(cardholder_id, name, number), now)
+    return AddedCardholder(cardholder_id, name, number)
+
+
+async def add_card(
+    store: Administration,
+    keys: CardKeys,
+    cardholder_id: CardholderId,
+    pan: Digits,
+    expiry: str,
+    pin: Digits,
+    random: RandomBytes,
+    now: float,
+    pin_tries: int = DEFAULT_PIN_TRIES,
+) -> AddedCard:
+    """Register a card; raises AlreadyExists or NotFound. The caller wipes `pan` and `pin`."""
+    check_pan(pan)
+    check_pin_digits(pin)
+    expires = check_expiry(expiry)
+    if not 1 <= pin_tries <= MOST_PIN_TRIES:
+        raise InputError("invalid_pin_tries", f"A card has 1 to {MOST_PIN_TRIES} PIN tries.")
+    card_id = CardId(mint("crd", random(ENTROPY_SIZE)))
+    digits = last_four(pan)
+    await store.add_card(
+        NewCard(
+            id=card_id,
+            cardholder_id=cardholder_id,
+            pan_index=keys.pan_index(pan),
+            last_four=digits,
+            expiry=expires,
+            pin_verifier=keys.pin_verifier(card_id, pin),
+            pin_try_limit=pin_tries,
+        ),
+        now,
+    )
+    return AddedCard(card_id, cardholder_id, digits, expires)
+
+
+async def add_device(
+    store: Administration,
+    kind: EnrolmentKind,
+    cardholder_id: CardholderId,
+    issuer: IssuerAddress,
+    random: RandomBytes,
+    now: float,
+) -> EnrolmentCode:
+    """A one-time code for a cardholder's handset or reader; raises NotFound."""
+    return await issue_code(store, kind, cardholder_id, issuer, random(SECRET_SIZE), now)

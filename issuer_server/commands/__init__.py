@@ -1,0 +1,1 @@
+"""The subcommands of `issuer-server`, one module a subject."""

@@ -1,0 +1,174 @@
+"""`init`, `seed` and `run`: from nothing to a running issuer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from pathlib import Path
+
+from issuer_server.commands.desk import (
+    SETTINGS_FILE,
+    Commands,
+    add_data_option,
+    issuer_url,
+    open_desk,
+    settings_of,
+)
+from issuer_server.commands.output import Fields, print_fields, print_json
+from issuer_server.keys import create_keys, load_keys
+from issuer_server.seed import UNKNOWN_CARD, SampleCard, Seeded, seed
+from issuer_server.settings import settings_from
+from issuer_server.storage.sqlite import SqliteStorage
+from protocol.enrolment import check_issuer_url
+from protocol.errors import InputError
+
+KEYS_DIRECTORY = "keys"
+DATABASE_FILE = "issuer.db"
+
+
+def add_parsers(commands: Commands) -> None:
+    """Declare the subcommands."""
+    init = commands.add_parser("init", help="make a data directory: keys, database, settings; or upgrade one")
+    add_data_option(init)
+    init.add_argument(
+        "--issuer-id", default="issuer.local", help="name that readers pin (default: %(default)s)"
+    )
+    init.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    init.add_argument("--port", type=int, default=8480, help="port to listen on (default: %(default)s)")
+    init.add_argument("--public-url", help="what phones and readers call, where it is not http://HOST:PORT")
+    init.add_argument(
+        "--tls-certificate", type=Path, help="certificate chain, PEM; needed beyond this machine"
+    )
+    init.add_argument("--tls-key", type=Path, help="its key, PEM")
+    init.add_argument("--json", action="store_true", help="print JSON")
+    init.set_defaults(handler=init_command)
+
+    seeding = commands.add_parser("seed", help="add a test merchant, test cardholders and test cards")
+    add_data_option(seeding)
+    seeding.add_argument("--json", action="store_true", help="print JSON")
+    seeding.set_defaults(handler=seed_command)
+
+    run = commands.add_parser("run", help="serve merchants and phones")
+    add_data_option(run)
+    run.set_defaults(runner=run_command)
+
+
+async def init_command(arguments: argparse.Namespace) -> None:
+    """Make what is missing and upgrade the database; keys and settings that are there stay as they are."""
+    data: Path = arguments.data
+    _make_directory(data)
+    if not (data / SETTINGS_FILE).exists():
+        _write_settings(arguments)
+    settings = settings_of(arguments)
+    if not settings.keys.exists():
+        create_keys(settings.keys, secrets.token_bytes)
+    keys = load_keys(settings.keys)
+    storage = await SqliteStorage.open(settings.database)
+    await storage.close()
+    print_fields(
+        {
+            "data": str(data),
+            "issuer_id": settings.issuer_id,
+            "issuer_url": issuer_url(settings),
+            "issuer_public_key": keys.signing.public_key.hex(),
+        },
+        arguments.json,
+    )
+
+
+async def seed_command(arguments: argparse.Namespace) -> None:
+    """Add the test data and print its secrets, this once."""
+    async with open_desk(arguments) as desk:
+        seeded = await seed(desk.storage, desk.keys().cards, desk.address(), desk.random, desk.now)
+    if arguments.json:
+        print_json(_seeded_document(seeded))
+    else:
+        _print_seeded(seeded)
+
+
+def run_command(arguments: argparse.Namespace) -> None:
+    """Serve until told to stop."""
+    settings = settings_of(arguments)
+    # Here and not above: the administration commands start without the server's libraries.
+    from issuer_server import service
+
+    service.run(settings)
+
+
+def _make_directory(data: Path) -> None:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("invalid_data_directory", f"Cannot make {data}: {error.strerror}.") from None
+
+
+def _write_settings(arguments: argparse.Namespace) -> None:
+    """The settings file with what the command line said; checked before it is written."""
+    table: dict[str, object] = {
+        "issuer_id": arguments.issuer_id,
+        "database": DATABASE_FILE,
+        "keys": KEYS_DIRECTORY,
+        "host": arguments.host,
+        "port": arguments.port,
+    }
+    if arguments.public_url is not None:
+        table["public_url"] = check_issuer_url(arguments.public_url)
+    for name in ("tls_certificate", "tls_key"):
+        if getattr(arguments, name) is not None:
+            table[name] = str(getattr(arguments, name).resolve())
+    settings_from(table, arguments.data)
+    # A JSON string or number is also a TOML one.
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items()]
+    path = arguments.data / SETTINGS_FILE
+    try:
+        path.write_text("# Settings of this issuer; paths start at this folder.\n" + "".join(lines), "utf-8")
+    except OSError as error:
+        raise InputError("invalid_data_directory", f"Cannot write {path}: {error.strerror}.") from None
+
+
+def _card_document(card: SampleCard) -> Fields:
+    return {
+        "label": card.label,
+        "pan": card.pan,
+        "pin": card.pin,
+        "expiry": card.expiry,
+        "stripe": card.stripe,
+        "blocked": card.blocked,
+    }
+
+
+def _seeded_document(seeded: Seeded) -> Fields:
+    return {
+        "merchant": {
+            "id": seeded.merchant.id,
+            "name": seeded.merchant.name,
+            "api_key": seeded.merchant.api_key,
+        },
+        "cardholders": [
+            {
+                "id": person.cardholder.id,
+                "name": person.cardholder.name,
+                "phone": person.cardholder.phone,
+                "handset_code": person.handset_code.text(),
+                "reader_code": person.reader_code.text(),
+                "cards": [{"id": stored.id, **_card_document(card)} for card, stored in person.cards],
+            }
+            for person in seeded.cardholders
+        ],
+        "unknown_card": _card_document(UNKNOWN_CARD),
+    }
+
+
+def _print_seeded(seeded: Seeded) -> None:
+    print("Keys and codes below are shown this once.\n")
+    print(f"Merchant    {seeded.merchant.name}  {seeded.merchant.id}")
+    print(f"  API key   {seeded.merchant.api_key}\n")
+    for person in seeded.cardholders:
+        print(f"Cardholder  {person.cardholder.name}  {person.cardholder.phone}  {person.cardholder.id}")
+        print(f"  phone's code   {person.handset_code.text()}")
+        print(f"  reader's code  {person.reader_code.text()}")
+        for card, _ in person.cards:
+            print(f"  card ({card.label})  PIN {card.pin}  swipe: {card.stripe}")
+        print()
+    print(f"Unknown card  PIN {UNKNOWN_CARD.pin}  swipe: {UNKNOWN_CARD.stripe}")
