@@ -69,6 +69,11 @@ class IssuerSession:
         """Whether the socket in use has passed its hello."""
         return self._welcomed
 
+    @property
+    def all_acknowledged(self) -> bool:
+        """Whether the issuer has every frame of ours."""
+        return not self._unacknowledged
+
     def hello(self) -> Json:
         """The first frame of a new socket. Forgets what was queued for the old one."""
         self._welcomed = False

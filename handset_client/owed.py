@@ -33,7 +33,7 @@ class OwedOutcomes:
         return self._write(KeptOutcome(payment_id, self._kept[payment_id].reader_id, data))
 
     def delivered(self, payment_id: PaymentId) -> Forget:
-        """The reader has it."""
+        """The reader has it, or nobody will ever have it."""
         self._kept.pop(payment_id, None)
         return Forget(payment_id)
 
@@ -45,6 +45,11 @@ class OwedOutcomes:
     def for_reader(self, reader_id: ReaderId) -> list[KeptOutcome]:
         """What this reader can be brought now, oldest first."""
         return [owed for owed in self._kept.values() if owed.data and owed.reader_id == reader_id]
+
+    def is_for(self, payment_id: PaymentId, reader_id: ReaderId) -> bool:
+        """Whether it is this reader that waits for the outcome, and not another that answered."""
+        owed = self._kept.get(payment_id)
+        return owed is not None and owed.reader_id == reader_id
 
     def unsaid(self) -> list[PaymentId]:
         """The payments whose outcome the issuer must be asked for."""

@@ -83,13 +83,13 @@ class IssuerLink(Protocol):
         """Queue a frame; it is repeated until the issuer has it or forgets the session."""
 
     async def next_event(self) -> IssuerEvent:
-        """The next frame or change, in order. Safe to cancel. Raises CredentialRefused for good."""
+        """The next frame or change, in order. Safe to cancel. Raises CredentialRefusedError for good."""
 
     async def close(self) -> None:
         """Give queued frames a moment to leave, then hang up."""
 
 
-class CredentialRefused(Exception):
+class CredentialRefusedError(Exception):
     """The issuer does not accept this phone's credential; the text says what to do."""
 
 

@@ -67,6 +67,9 @@ from protocol.messages import MessageType, NotSettled
 QUEUE_LIMIT: Final = 8
 """Calls that wait while one runs. More than this is somebody's mischief, and is declined."""
 
+BROUGHT_AT_ONCE: Final = 4
+"""Older outcomes for a reader at the beginning of a session; the channel queues eight messages."""
+
 
 class Relay:
     """Feed it what happens, carry out what it returns, and call :meth:`handle_timer` at :meth:`deadline`."""
@@ -100,6 +103,11 @@ class Relay:
                 self._to_reader(frame, now)
             case Result():
                 self._result(frame, now, Event.RESULT)
+            case PaymentOver(reason="unknown_payment") if frame.payment_id in self._owed and (
+                self._call is None or self._call.payment_id != frame.payment_id
+            ):
+                # The issuer has lost the payment itself: nobody will ever say how it ended.
+                self._do(self._owed.delivered(frame.payment_id))
             case PaymentOver():
                 self._result(as_result(frame), now, Event.PAYMENT_OVER)
             case IssuerComplaint():
@@ -252,7 +260,7 @@ class Relay:
 
     def _bring_kept(self, reader: Session) -> None:
         """A reader takes a signed outcome in any session, before its next offer."""
-        for owed in self._owed.for_reader(reader.reader_id):
+        for owed in self._owed.for_reader(reader.reader_id)[-BROUGHT_AT_ONCE:]:
             mine = self._call is not None and owed.payment_id == self._call.payment_id
             if owed.data and not mine:
                 self._do(SendToReader(owed.payment_id, MessageType.OUTCOME, owed.data))
@@ -341,7 +349,7 @@ class Relay:
             raise LocalProtocolError("handset relay: no outcome to deliver")
         if self._reader is None:
             self._do(ConnectReader())
-        else:
+        elif self._owed.is_for(call.payment_id, self._reader.reader_id):
             self._do(SendToReader(call.payment_id, MessageType.OUTCOME, data))
 
     def _to_issuer(self, frame: PhoneFrame, call: Call, now: float) -> None:

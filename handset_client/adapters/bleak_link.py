@@ -1,8 +1,4 @@
-"""The Bluetooth link to the card reader, on bleak. The only file of the handset that imports it.
-
-One `_Session` lives from :meth:`BleakReaderLink.connect` to :meth:`BleakReaderLink.release` and
-survives dropped links: its `protocol.framing.Channel` says after each reconnection where to go on.
-"""
+"""The Bluetooth link to the card reader, on bleak. The only file of the handset that imports it."""
 
 from __future__ import annotations
 
@@ -10,10 +6,11 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from bleak import BleakClient, BleakScanner
+from bleak import BleakAdapter, BleakClient, BleakScanner
+from bleak.backends.adapter import BaseBleakAdapter
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
@@ -25,124 +22,92 @@ from bleak.exc import (
     BleakError,
 )
 
+from handset_client.adapters.link_session import LinkSession, LinkSettings
 from handset_client.effects import Notice, NoticeKind
-from handset_client.ports import ReaderEvent, ReaderLost, ReaderReady, ReaderSaid, ReaderTook
+from handset_client.ports import ReaderEvent
 from protocol import framing, gatt
-from protocol.errors import LocalProtocolError, MessageError
-from protocol.frames import CancelReason, ErrorCode
-from protocol.identifiers import PaymentId, ReaderId, reader_id_text
+from protocol.errors import MessageError
+from protocol.frames import CancelReason
+from protocol.identifiers import PaymentId, reader_id_text
 from protocol.messages import PROTOCOL_VERSION, MessageType
 from protocol.text import shown
 
 _log = logging.getLogger(__name__)
 
-# bleak: "backend-specific exceptions in rare cases". Those are OSError (WinRT, a missing D-Bus socket, timeouts)
-# and EOFError (the D-Bus connection closed under dbus-fast). Anything else is a bug and must not look like radio.
+# bleak documents "backend-specific exceptions in rare cases". Those are OSError (WinRT, a missing D-Bus
+# socket, timeouts) and EOFError (the D-Bus connection closed under dbus-fast). Anything else is a bug
+# and must not look like bad radio.
 RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
 
 # BlueZ before 5.62 has no MTU to tell and bleak then says 20; others say 20 until the exchange is through.
 _UNKNOWN_SIZE: Final = 20
 
+_DENIED: Final = frozenset(
+    {
+        BleakBluetoothNotAvailableReason.DENIED_BY_USER,
+        BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM,
+        BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN,
+    }
+)
+
+
+class _UnfitReaderError(Exception):
+    """What answered is not the reader we look for, or none that we can talk to."""
+
+    def __init__(self, kind: NoticeKind, detail: str = "") -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
 
 @dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """How to look for the reader, in seconds. `reader_id` None takes whichever reader answers first."""
+class Backends:
+    """What stands in for the platform's Bluetooth (bleak's `backend=`); None is the platform itself."""
 
-    reader_id: ReaderId | None = None
-    scan: float = 6.0
-    """One scan; then the person is told that nothing was found, and scanning goes on."""
-    connect: float = 12.0
-    step: float = 5.0
-    """For one read, write or subscription. ATT itself gives up after 30 s (Core 5.4, 3.F.3.3.3)."""
-    resume_window: float = 30.0
-    """How long the reader keeps a session after a dropped link; no use in trying to resume later."""
-    size_wait: float = 0.5
-    """How long to wait for a platform that learns its MTU late."""
-    hang_up: float = 3.0
-    pauses: tuple[float, ...] = (0.1, 0.3, 0.7, 1.5, 3.0)
-    """Between attempts that failed; the last one repeats."""
-    pair: bool = False
-    """Ask the platform to pair first. Nothing rests on it: messages bring their own protection."""
-
-    def __post_init__(self) -> None:
-        for name in ("scan", "connect", "step", "resume_window", "hang_up"):
-            if not 0 < getattr(self, name) <= 600:
-                raise ValueError(f"link setting {name!r} must be above 0 and at most 600 seconds")
-        if not self.pauses or min(self.pauses) < 0:
-            raise ValueError("link setting 'pauses' must hold at least one pause")
+    scanner: type[BaseBleakScanner] | None = None
+    client: type[BaseBleakClient] | None = None
+    adapter: type[BaseBleakAdapter] | None = None
 
 
-class _OtherReader(Exception):
-    """This is not the reader we look for."""
+PLATFORM: Final = Backends()
 
 
-@dataclass(slots=True)
-class _Session:
-    """What outlives a dropped link."""
-
-    channel: framing.Channel
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    on_the_way: dict[int, tuple[PaymentId, MessageType]] = field(default_factory=dict)
-    avoid: set[str] = field(default_factory=set)
-    """Addresses of readers that turned out to be others."""
-    device: BLEDevice | None = None
-    reader_id: ReaderId | None = None
-    greeted: bool = False
-    """Whether the relay holds this session's hello, so that losing it must be said."""
-    resume_until: float | None = None
-    failures: int = 0
-    told: set[NoticeKind] = field(default_factory=set)
-    """What the person was told already about the search under way."""
+def _draw_session() -> int:
+    return 1 + secrets.randbelow((1 << 32) - 1)
 
 
 class BleakReaderLink:
-    """ReaderLink over Bluetooth LE. `scanner_backend` and `client_backend` replace the platform's (bleak's `backend=`).
-
-    `draw` gives a random session number from 1 to 2**32 - 1.
-    """
+    """ReaderLink over Bluetooth LE. `draw` gives a random session number from 1 to 2**32 - 1."""
 
     def __init__(
         self,
         settings: LinkSettings,
-        *,
-        scanner_backend: type[BaseBleakScanner] | None = None,
-        client_backend: type[BaseBleakClient] | None = None,
-        draw: Callable[[], int] = lambda: 1 + secrets.randbelow((1 << 32) - 1),
+        backends: Backends = PLATFORM,
+        draw: Callable[[], int] = _draw_session,
     ) -> None:
         # bleak logs every value it reads and writes at DEBUG; raw traffic belongs in no log.
         logging.getLogger("bleak").setLevel(logging.INFO)
         self._settings = settings
-        self._scanner_backend = scanner_backend
-        self._client_backend = client_backend
+        self._backends = backends
         self._draw = draw
-        self._events: asyncio.Queue[ReaderEvent | BaseException] = asyncio.Queue()
-        self._session: _Session | None = None
+        self._events: asyncio.Queue[tuple[LinkSession, ReaderEvent | BaseException]] = asyncio.Queue()
+        self._session: LinkSession | None = None
         self._task: asyncio.Task[None] | None = None
-
-    # The port
 
     def connect(self) -> None:
         """See ReaderLink."""
         if self._session is not None:
             return
-        self._session = _Session(self._new_channel())
-        self._task = asyncio.create_task(self._run(self._session, self._task), name="reader link")
-        self._task.add_done_callback(self._report_crash)
+        session = LinkSession(lambda event: self._events.put_nowait((session, event)), self._draw)
+        work = _Radio(session, self._settings, self._backends).run(after=self._task)
+        self._session = session
+        self._task = asyncio.create_task(work, name="reader link")
+        self._task.add_done_callback(lambda task: self._report_crash(session, task))
 
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
         """See ReaderLink."""
-        session = self._session
-        if session is None:
-            return
-        try:
-            message_id = session.channel.send(kind, data, _now())
-        except LocalProtocolError:
-            # The session broke this very moment: its loss is in the queue of events already.
+        if self._session is None or not self._session.send(payment_id, kind, data, _now()):
             _log.info("a %s found no session to go out in", kind.name)
-            return
-        session.on_the_way[message_id] = (payment_id, kind)
-        session.wake.set()
 
     def release(self) -> None:
         """See ReaderLink."""
@@ -153,10 +118,13 @@ class BleakReaderLink:
 
     async def next_event(self) -> ReaderEvent:
         """See ReaderLink."""
-        event = await self._events.get()
-        if isinstance(event, BaseException):
-            raise event
-        return event
+        while True:
+            session, event = await self._events.get()
+            if isinstance(event, BaseException):
+                raise event
+            if session is self._session:
+                return event
+            # Word of a session that was released meanwhile: its hello must not open a payment.
 
     async def close(self) -> None:
         """See ReaderLink."""
@@ -168,74 +136,107 @@ class BleakReaderLink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    # One session, over as many links as it takes
+    def _report_crash(self, session: LinkSession, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._events.put_nowait((session, error))
 
-    async def _run(self, session: _Session, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        search = asyncio.create_task(self._keep_connected(session))
-        released = asyncio.create_task(session.released.wait())
+
+class _Radio:
+    """The connections of one session: looks for the reader, connects, and again after each drop."""
+
+    def __init__(self, session: LinkSession, settings: LinkSettings, backends: Backends) -> None:
+        self._session = session
+        self._settings = settings
+        self._backends = backends
+        self._device: BLEDevice | None = None
+        self._avoid: set[str] = set()
+        """Addresses of readers that turned out to be others."""
+
+    async def run(self, after: asyncio.Task[None] | None) -> None:
+        """Until the session is released. `after` is the session before, whose link must be down first."""
+        if after is not None:
+            await asyncio.wait([after])
+        search = asyncio.create_task(self._keep_connected())
+        released = asyncio.create_task(self._session.released.wait())
         try:
             await asyncio.wait([search, released], return_when=asyncio.FIRST_COMPLETED)
-            if not search.done():
-                # The link ends by itself once it has sent what is left; a scan or connect is cut short.
-                await asyncio.wait([search], timeout=self._settings.hang_up if session.greeted else 0)
+            if self._session.greeted:
+                # An open link ends by itself once it has sent what is left; all else is cut short.
+                await asyncio.wait([search], timeout=self._settings.hang_up)
         finally:
-            released.cancel()
             search.cancel()
+            released.cancel()
             await asyncio.wait([search, released])
         if not search.cancelled():
             search.result()
 
-    async def _keep_connected(self, session: _Session) -> None:
+    async def _keep_connected(self) -> None:
+        session = self._session
         while not session.released.is_set():
+            window = asyncio.timeout_at(session.resume_until)
             try:
-                async with asyncio.timeout_at(session.resume_until) as window:
-                    device = session.device or await self._find(session)
+                async with window:
+                    device = self._device or await self._find()
                     if device is not None:
-                        await self._one_link(session, device, window)
+                        await self._one_link(device, window)
             except RADIO_ERRORS as error:
                 if window.expired():
-                    self._give_session_up(session)
+                    self._device = None
+                    session.give_up()
                     continue
-                self._tell_failure(session, error)
-            except MessageError as error:
-                self._tell_once(session, NoticeKind.READER_FAILED, str(error))
-                self._avoid(session)
-            except _OtherReader:
-                self._tell_once(
-                    session, NoticeKind.OTHER_READER, session.device.name or "" if session.device else ""
-                )
-                self._avoid(session)
+                self._tell_failure(error)
+            except _UnfitReaderError as error:
+                session.tell_once(error.kind, error.detail)
+                if self._device is not None:
+                    self._avoid.add(self._device.address)
+                    self._device = None
                 continue
-            if not session.released.is_set():
-                await self._pause(session)
+            await self._pause()
 
-    async def _find(self, session: _Session) -> BLEDevice | None:
-        """One scan. The BLEDevice itself is passed on: an address alone would make bleak scan again."""
-        device = await BleakScanner.find_device_by_filter(
-            lambda device, adv: self._may_be_ours(session, device, adv),
-            timeout=self._settings.scan,
-            service_uuids=[gatt.SERVICE_UUID],
-            backend=self._scanner_backend,
+    # Finding it
+
+    async def _find(self) -> BLEDevice | None:
+        """One scan. The BLEDevice itself is passed on: with an address alone bleak would scan again."""
+        extra: BleakScanner.ExtraArgs = {"service_uuids": [gatt.SERVICE_UUID]}
+        if self._backends.scanner is not None:
+            extra["backend"] = self._backends.scanner
+        self._device = await BleakScanner.find_device_by_filter(
+            self._may_be_ours, timeout=self._settings.scan, **extra
         )
-        if device is None:
-            self._tell_once(session, NoticeKind.READER_NOT_FOUND)
-            session.avoid.clear()
-        session.device = device
-        return device
+        if self._device is None:
+            self._device = await self._left_connected()
+        if self._device is None:
+            self._session.tell_once(NoticeKind.READER_NOT_FOUND)
+            self._avoid.clear()
+        return self._device
 
-    def _may_be_ours(self, session: _Session, device: BLEDevice, adv: AdvertisementData) -> bool:
-        wanted = session.reader_id or self._settings.reader_id
+    def _may_be_ours(self, device: BLEDevice, adv: AdvertisementData) -> bool:
+        wanted = self._session.reader_id or self._settings.reader_id
         name = adv.local_name
         if wanted is not None and name is not None and name.startswith(gatt.DEVICE_NAME_PREFIX):
             # Saves a connection; Reader Info decides.
-            return name == gatt.device_name(wanted)
-        return device.address not in session.avoid
+            return name == gatt.device_name(wanted) and device.address not in self._avoid
+        return device.address not in self._avoid
 
-    async def _one_link(self, session: _Session, device: BLEDevice, window: asyncio.Timeout) -> None:
-        """One connection from beginning to end. Returns when the link is down or the session released."""
-        down = asyncio.Event()
+    async def _left_connected(self) -> BLEDevice | None:
+        """A reader that the platform holds a connection to, so that it does not advertise.
+
+        bluetoothd keeps a connection when the program that opened it is killed.
+        """
+        if self._backends.adapter is None and self._backends.scanner is not None:
+            return None
+        try:
+            adapter = await BleakAdapter.get(backend=self._backends.adapter)
+            devices = await adapter.get_connected_devices([gatt.SERVICE_UUID])
+        except NotImplementedError:
+            return None
+        return next((device for device in devices if device.address not in self._avoid), None)
+
+    # One connection
+
+    async def _one_link(self, device: BLEDevice, window: asyncio.Timeout) -> None:
+        """From connecting to hanging up. Returns when the link is down or the session released."""
+        session, down = self._session, asyncio.Event()
 
         def on_disconnected(_client: BleakClient) -> None:
             down.set()
@@ -247,43 +248,45 @@ class BleakReaderLink:
             services=[gatt.SERVICE_UUID],
             timeout=self._settings.connect,
             pair=self._settings.pair,
-            backend=self._client_backend,
+            backend=self._backends.client,
         )
         try:
             async with asyncio.timeout(self._settings.connect):
                 await client.connect()
-            key = await self._prepare(session, client, down, window)
+            try:
+                key = await self._prepare(client, down, window)
+            except MessageError as error:
+                raise _UnfitReaderError(NoticeKind.READER_FAILED, str(error)) from None
             session.channel.connected(_now(), await self._value_size(key))
-            await self._pump(session, client, key, down)
+            await self._pump(client, key, down)
         finally:
-            up = session.channel.link is framing.Link.OPEN
+            was_open = session.channel.link is framing.Link.OPEN
             session.channel.disconnected(_now())
-            if up and not session.released.is_set():
-                self._events.put_nowait(Notice(NoticeKind.READER_CONNECTION_LOST))
-                session.resume_until = _now() + self._settings.resume_window
-                session.told.clear()
+            if was_open and not session.released.is_set():
+                session.link_dropped(_now() + self._settings.resume_window)
             await self._hang_up(client)
 
     async def _prepare(
-        self, session: _Session, client: BleakClient, down: asyncio.Event, window: asyncio.Timeout
+        self, client: BleakClient, down: asyncio.Event, window: asyncio.Timeout
     ) -> BleakGATTCharacteristic:
         """Who is it? Then subscribe, before the first write can be answered."""
+        session = self._session
         async with asyncio.timeout(self._settings.step):
             info = gatt.ReaderInfo.decode(bytes(await client.read_gatt_char(gatt.READER_INFO_UUID)))
-        wanted = session.reader_id or self._settings.reader_id
-        if wanted is not None and info.reader_id != wanted:
-            raise _OtherReader
+        if info.reader_id != (session.reader_id or self._settings.reader_id or info.reader_id):
+            raise _UnfitReaderError(NoticeKind.OTHER_READER, reader_id_text(info.reader_id))
         if PROTOCOL_VERSION not in info.versions:
-            self._tell_once(session, NoticeKind.READER_TOO_NEW)
-            raise _OtherReader
+            raise _UnfitReaderError(NoticeKind.READER_TOO_NEW, reader_id_text(info.reader_id))
         key = client.services.get_characteristic(gatt.KEY_UUID)
         if key is None or "write" not in key.properties:
-            raise MessageError("key", "is no characteristic that can be written with response")
+            raise MessageError("key", "is no characteristic that takes writes with response")
 
         def on_value(_sender: BleakGATTCharacteristic, value: bytearray) -> None:
-            # Some platforms deliver what was queued before the link went down.
+            # Some platforms still deliver what was queued before the link went down.
             if not down.is_set():
-                self._heed(session, session.channel.receive(bytes(value), _now()), window)
+                session.heed(session.channel.receive(bytes(value), _now()))
+                if session.channel.link is framing.Link.OPEN and not window.expired():
+                    window.reschedule(None)
                 session.wake.set()
 
         def on_status(_sender: BleakGATTCharacteristic, value: bytearray) -> None:
@@ -291,7 +294,7 @@ class BleakReaderLink:
                 status = gatt.Status.decode(bytes(value))
             except MessageError:
                 return  # a newer reader's status; the screen does without
-            self._events.put_nowait(Notice(NoticeKind.READER_STATUS, status.name.lower()))
+            session.report(Notice(NoticeKind.READER_STATUS, status.name.lower()))
 
         async with asyncio.timeout(self._settings.step):
             await client.start_notify(gatt.CIPHERTEXT_UUID, on_value)
@@ -299,116 +302,34 @@ class BleakReaderLink:
             await client.start_notify(gatt.STATUS_UUID, on_status)
         if session.reader_id is None:
             session.reader_id = info.reader_id
-            self._events.put_nowait(Notice(NoticeKind.READER_FOUND, reader_id_text(info.reader_id)))
+            session.report(Notice(NoticeKind.READER_FOUND, reader_id_text(info.reader_id)))
         return key
 
     async def _value_size(self, key: BleakGATTCharacteristic) -> int:
-        """The size of one value: on BlueZ `mtu_size` is always 23, this one is true from 5.62 on."""
+        """The size of one value. On BlueZ `mtu_size` is always 23; this property is true from 5.62 on."""
         waited = 0.0
         while key.max_write_without_response_size <= _UNKNOWN_SIZE and waited < self._settings.size_wait:
             await asyncio.sleep(0.05)
             waited += 0.05
         return max(gatt.SMALLEST_VALUE, min(key.max_write_without_response_size, gatt.LARGEST_VALUE))
 
-    async def _pump(
-        self, session: _Session, client: BleakClient, key: BleakGATTCharacteristic, down: asyncio.Event
-    ) -> None:
-        """Write what the channel has to say, keep its clock, until the link or the session ends."""
-        channel = session.channel
+    async def _pump(self, client: BleakClient, key: BleakGATTCharacteristic, down: asyncio.Event) -> None:
+        """Write what the channel has to say and keep its clock, until the link or the session ends."""
+        session = self._session
         while not down.is_set():
             session.wake.clear()
-            for value in channel.values_to_send():
+            for value in session.channel.values_to_send():
                 async with asyncio.timeout(self._settings.step):
                     await client.write_gatt_char(key, value, response=True)
-            if channel.link is framing.Link.FAILED:
+            if session.channel.link is framing.Link.FAILED:
                 return
-            if session.released.is_set() and channel.idle:
+            if session.released.is_set() and session.channel.idle:
                 return
             try:
-                async with asyncio.timeout_at(channel.deadline()):
+                async with asyncio.timeout_at(session.channel.deadline()):
                     await session.wake.wait()
             except TimeoutError:
-                self._heed(session, channel.handle_timer(_now()), None)
-
-    def _heed(self, session: _Session, events: list[framing.Event], window: asyncio.Timeout | None) -> None:
-        for event in events:
-            match event:
-                case framing.Connected(resumed):
-                    if resumed and session.resume_until is not None:
-                        self._events.put_nowait(Notice(NoticeKind.READER_RESUMED))
-                    session.resume_until, session.failures = None, 0
-                    if window is not None and not window.expired():
-                        window.reschedule(None)
-                case framing.MessageReceived(MessageType.READER_HELLO, payload) if session.reader_id:
-                    session.greeted = True
-                    self._events.put_nowait(ReaderReady(session.reader_id, payload))
-                case framing.MessageReceived(kind, payload):
-                    self._events.put_nowait(ReaderSaid(kind, payload))
-                case framing.Delivered(message_id):
-                    if (message := session.on_the_way.pop(message_id, None)) is not None:
-                        self._events.put_nowait(ReaderTook(*message))
-                case framing.KeepAlive(status):
-                    self._events.put_nowait(Notice(NoticeKind.READER_STATUS, status.name.lower()))
-                case framing.SessionLost() | framing.Cancelled():
-                    self._lost(session)
-                case framing.PeerFailed(code, _):
-                    busy = code is ErrorCode.BUSY
-                    self._tell_once(
-                        session,
-                        NoticeKind.READER_BUSY if busy else NoticeKind.READER_FAILED,
-                        code.name.lower(),
-                    )
-                    self._lost(session)
-
-    # Losing, failing, waiting
-
-    def _lost(self, session: _Session) -> None:
-        session.on_the_way.clear()
-        if session.greeted:
-            session.greeted = False
-            self._events.put_nowait(ReaderLost())
-
-    def _give_session_up(self, session: _Session) -> None:
-        """The reader has forgotten the session by now: begin another one."""
-        session.channel = self._new_channel()
-        session.resume_until, session.device = None, None
-        self._lost(session)
-
-    def _avoid(self, session: _Session) -> None:
-        if session.device is not None:
-            session.avoid.add(session.device.address)
-            session.device = None
-
-    def _tell_failure(self, session: _Session, error: Exception) -> None:
-        session.failures += 1
-        # What was cached about the device may be what is wrong; look for it afresh.
-        session.device = None
-        _log.info("radio: %s: %s", type(error).__name__, shown(str(error), 200))
-        match error:
-            case BleakBluetoothNotAvailableError():
-                denied = error.reason in _DENIED
-                kind = NoticeKind.BLUETOOTH_DENIED if denied else NoticeKind.BLUETOOTH_OFF
-            case BleakDBusError() | FileNotFoundError() | EOFError():
-                kind = NoticeKind.BLUETOOTH_FAILED
-            case _:
-                kind = NoticeKind.READER_FAILED
-        # A single failed attempt is everyday radio; the next one usually succeeds.
-        if kind is not NoticeKind.READER_FAILED or session.failures >= len(self._settings.pauses) // 2:
-            self._tell_once(session, kind, shown(str(error), 120))
-
-    def _tell_once(self, session: _Session, kind: NoticeKind, detail: str = "") -> None:
-        if kind not in session.told:
-            session.told.add(kind)
-            self._events.put_nowait(Notice(kind, shown(detail, 120)))
-
-    async def _pause(self, session: _Session) -> None:
-        pauses = self._settings.pauses
-        pause = pauses[min(session.failures, len(pauses) - 1)]
-        try:
-            async with asyncio.timeout(pause):
-                await session.released.wait()
-        except TimeoutError:
-            pass  # the pause is over
+                session.heed(session.channel.handle_timer(_now()))
 
     async def _hang_up(self, client: BleakClient) -> None:
         try:
@@ -418,21 +339,33 @@ class BleakReaderLink:
             # The link is gone or the platform is; either way there is nothing left to hang up.
             _log.info("hanging up: %s", type(error).__name__)
 
-    def _new_channel(self) -> framing.Channel:
-        return framing.Channel(framing.Role.CENTRAL, session=self._draw())
+    # When it does not work
 
-    def _report_crash(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._events.put_nowait(error)
+    def _tell_failure(self, error: Exception) -> None:
+        session = self._session
+        session.failures += 1
+        # What was cached about the device may be what is wrong: look for it afresh.
+        self._device = None
+        detail = shown(str(error), 120)
+        _log.info("radio: %s: %s", type(error).__name__, detail)
+        match error:
+            case BleakBluetoothNotAvailableError() if error.reason in _DENIED:
+                session.tell_once(NoticeKind.BLUETOOTH_DENIED, detail)
+            case BleakBluetoothNotAvailableError():
+                session.tell_once(NoticeKind.BLUETOOTH_OFF, detail)
+            case BleakDBusError() | FileNotFoundError() | EOFError():
+                session.tell_once(NoticeKind.BLUETOOTH_FAILED, detail)
+            case _ if session.failures > 1:
+                # One failed attempt is everyday radio, and the next usually succeeds.
+                session.tell_once(NoticeKind.READER_FAILED, detail)
 
-
-_DENIED: Final = frozenset(
-    {
-        BleakBluetoothNotAvailableReason.DENIED_BY_USER,
-        BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM,
-        BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN,
-    }
-)
+    async def _pause(self) -> None:
+        pauses = self._settings.pauses
+        try:
+            async with asyncio.timeout(pauses[min(self._session.failures, len(pauses) - 1)]):
+                await self._session.released.wait()
+        except TimeoutError:
+            pass  # the pause is over
 
 
 def _now() -> float:

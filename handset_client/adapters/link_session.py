@@ -1,0 +1,131 @@
+"""One session with the reader, apart from any radio: the channel, and what its events mean to the relay.
+
+A session lives over as many links as it takes. Nothing here waits or connects; bleak_link.py does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from handset_client.effects import Notice, NoticeKind
+from handset_client.ports import ReaderEvent, ReaderLost, ReaderReady, ReaderSaid, ReaderTook
+from protocol import framing
+from protocol.errors import LocalProtocolError
+from protocol.frames import ErrorCode
+from protocol.identifiers import PaymentId, ReaderId
+from protocol.messages import MessageType
+from protocol.text import shown
+
+DETAIL_LIMIT: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How to look for the reader, in seconds. `reader_id` None takes whichever reader answers first."""
+
+    reader_id: ReaderId | None = None
+    scan: float = 6.0
+    """One scan; then the person is told that nothing was found, and scanning goes on."""
+    connect: float = 12.0
+    step: float = 5.0
+    """For one read, write or subscription. ATT itself gives up after 30 s (Core 5.4, 3.F.3.3.3)."""
+    resume_window: float = 30.0
+    """How long the reader keeps a session after a dropped link; no use in trying to resume later."""
+    size_wait: float = 0.5
+    """How long to wait for a platform that learns its MTU late."""
+    hang_up: float = 3.0
+    pauses: tuple[float, ...] = (0.1, 0.3, 0.7, 1.5, 3.0)
+    """Between attempts that failed; the last one repeats."""
+    pair: bool = False
+    """Ask the platform to pair first. Nothing rests on it: messages bring their own protection."""
+
+    def __post_init__(self) -> None:
+        for name in ("scan", "connect", "step", "resume_window", "hang_up"):
+            if not 0 < getattr(self, name) <= 600:
+                raise ValueError(f"link setting {name!r} must be above 0 and at most 600 seconds")
+        if not self.pauses or min(self.pauses) < 0:
+            raise ValueError("link setting 'pauses' must hold at least one pause")
+
+
+class LinkSession:
+    """The channel with its book-keeping. `report` takes each event for the relay, `draw` names a session."""
+
+    def __init__(self, report: Callable[[ReaderEvent], None], draw: Callable[[], int]) -> None:
+        self.report = report
+        self._draw = draw
+        self.channel = framing.Channel(framing.Role.CENTRAL, session=draw())
+        self.wake = asyncio.Event()
+        self.released = asyncio.Event()
+        self.reader_id: ReaderId | None = None
+        self.resume_until: float | None = None
+        """Loop time until which the reader keeps the session while the link is down."""
+        self.failures = 0
+        self.greeted = False
+        """Whether the relay holds this session's hello, so that losing it must be said."""
+        self._on_the_way: dict[int, tuple[PaymentId, MessageType]] = {}
+        self._told: set[NoticeKind] = set()
+
+    def send(self, payment_id: PaymentId, kind: MessageType, data: bytes, now: float) -> bool:
+        """Queue a message. False when the session broke this moment: then its loss is reported already."""
+        try:
+            message_id = self.channel.send(kind, data, now)
+        except LocalProtocolError:
+            return False
+        self._on_the_way[message_id] = (payment_id, kind)
+        self.wake.set()
+        return True
+
+    def heed(self, events: list[framing.Event]) -> None:
+        """Turn what the channel says into what the relay hears."""
+        for event in events:
+            match event:
+                case framing.Connected(resumed):
+                    if resumed and self.resume_until is not None:
+                        self.report(Notice(NoticeKind.READER_RESUMED))
+                    self.resume_until, self.failures = None, 0
+                case framing.MessageReceived(MessageType.READER_HELLO, payload) if self.reader_id:
+                    self.greeted = True
+                    self.report(ReaderReady(self.reader_id, payload))
+                case framing.MessageReceived(kind, payload):
+                    self.report(ReaderSaid(kind, payload))
+                case framing.Delivered(message_id):
+                    if (message := self._on_the_way.pop(message_id, None)) is not None:
+                        self.report(ReaderTook(*message))
+                case framing.KeepAlive(status):
+                    self.report(Notice(NoticeKind.READER_STATUS, status.name.lower()))
+                case framing.SessionLost() | framing.Cancelled():
+                    self._lost()
+                case framing.PeerFailed(code, _):
+                    self.failures += 1
+                    busy = code is ErrorCode.BUSY
+                    self.tell_once(
+                        NoticeKind.READER_BUSY if busy else NoticeKind.READER_FAILED, code.name.lower()
+                    )
+                    self._lost()
+
+    def link_dropped(self, resume_until: float) -> None:
+        """An open link went down; the reader waits until `resume_until`."""
+        self.report(Notice(NoticeKind.READER_CONNECTION_LOST))
+        self.resume_until = resume_until
+        self._told.clear()
+
+    def give_up(self) -> None:
+        """The reader has forgotten the session by now: begin another one."""
+        self.channel = framing.Channel(framing.Role.CENTRAL, session=self._draw())
+        self.resume_until = None
+        self._lost()
+
+    def tell_once(self, kind: NoticeKind, detail: str = "") -> None:
+        """A notice, unless the person has had it since the link last went down."""
+        if kind not in self._told:
+            self._told.add(kind)
+            self.report(Notice(kind, shown(detail, DETAIL_LIMIT)))
+
+    def _lost(self) -> None:
+        self._on_the_way.clear()
+        if self.greeted:
+            self.greeted = False
+            self.report(ReaderLost())
