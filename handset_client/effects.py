@@ -62,6 +62,7 @@ class NoticeKind(Enum):
     READER_STATUS = auto()
     OUTCOME_DELIVERED = auto()
     OUTCOME_KEPT = auto()
+    HISTORY_FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)

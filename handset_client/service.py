@@ -1,0 +1,206 @@
+"""The shell around the relay machine: takes events from the ports, carries out the effects, keeps time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from handset_client.effects import (
+    Ask,
+    ConnectReader,
+    Disregard,
+    Finish,
+    Forget,
+    Keep,
+    Notice,
+    NoticeKind,
+    RelayEffect,
+    ReleaseReader,
+    SendToIssuer,
+    SendToReader,
+    Tell,
+)
+from handset_client.issuer_frames import IssuerFrame
+from handset_client.ports import (
+    Answer,
+    History,
+    IssuerEvent,
+    IssuerLink,
+    IssuerUp,
+    ReaderEvent,
+    ReaderLink,
+    ReaderLost,
+    ReaderReady,
+    ReaderSaid,
+    ReaderTook,
+    Screen,
+)
+from handset_client.relay import Relay
+from handset_client.relay_call import Patience
+
+_log = logging.getLogger(__name__)
+
+FAREWELL: Final = 10.0
+"""Seconds for all ports to close; then the program ends all the same."""
+
+Happening = ReaderEvent | IssuerEvent | Answer | RelayEffect
+Watch = Callable[[Happening], None]
+
+
+def _watch_nothing(_happening: Happening) -> None:
+    """Nobody looks on."""
+
+
+class HandsetService:
+    """Runs one phone until told to stop. `watch` sees every event and every effect, as the demo does."""
+
+    def __init__(
+        self,
+        reader: ReaderLink,
+        issuer: IssuerLink,
+        screen: Screen,
+        history: History,
+        patience: Patience,
+        *,
+        watch: Watch = _watch_nothing,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._reader = reader
+        self._issuer = issuer
+        self._screen = screen
+        self._history = history
+        self._patience = patience
+        self._watch = watch
+        self._unix_time = unix_time
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set or the person quits; closes every port before it returns.
+
+        Raises CredentialRefusedError when the issuer sends this phone away for good.
+        """
+        relay = Relay(self._patience, await self._history.kept_outcomes(self._unix_time()))
+        self._issuer.start()
+        try:
+            await self._serve(relay, stop)
+        finally:
+            await self._perform(relay.stop(_now()))
+            await self._close()
+
+    async def _serve(self, relay: Relay, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(_stopped(stop))
+        reader = asyncio.create_task(self._reader.next_event())
+        issuer = asyncio.create_task(self._issuer.next_event())
+        person = asyncio.create_task(self._screen.next_answer())
+        try:
+            while True:
+                deadline = relay.deadline()
+                timeout = None if deadline is None else max(0.0, deadline - _now())
+                await asyncio.wait(
+                    (stopping, reader, issuer, person), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                if stopping.done():
+                    return
+                if reader.done():
+                    await self._perform(self._from_reader(relay, reader.result()))
+                    reader = asyncio.create_task(self._reader.next_event())
+                if issuer.done():
+                    await self._perform(self._from_issuer(relay, issuer.result()))
+                    issuer = asyncio.create_task(self._issuer.next_event())
+                if person.done():
+                    try:
+                        answer = person.result()
+                    except EOFError:
+                        return
+                    await self._perform(self._from_person(relay, answer))
+                    person = asyncio.create_task(self._screen.next_answer())
+                await self._perform(relay.handle_timer(_now()))
+        finally:
+            waiting = (stopping, reader, issuer, person)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _from_reader(self, relay: Relay, event: ReaderEvent) -> Iterable[RelayEffect]:
+        self._watch(event)
+        match event:
+            case ReaderReady(reader_id, hello):
+                return relay.reader_ready(reader_id, hello, _now())
+            case ReaderLost():
+                return relay.reader_lost(_now())
+            case ReaderSaid(kind, data):
+                return relay.reader_said(kind, data, _now())
+            case ReaderTook(payment_id, kind):
+                return relay.reader_took(payment_id, kind, _now())
+            case Notice():
+                self._screen.tell(event)
+                return ()
+
+    def _from_issuer(self, relay: Relay, event: IssuerEvent) -> Iterable[RelayEffect]:
+        self._watch(event)
+        if isinstance(event, Notice):
+            self._screen.tell(event)
+            return ()
+        if isinstance(event, IssuerUp):
+            return relay.issuer_welcomed(event.fresh, _now())
+        frame: IssuerFrame = event
+        return relay.issuer_said(frame, _now())
+
+    def _from_person(self, relay: Relay, answer: Answer) -> Iterable[RelayEffect]:
+        self._watch(answer)
+        if answer.approved:
+            return relay.person_approved(answer.payment_id, _now())
+        return relay.person_declined(answer.payment_id, _now())
+
+    async def _perform(self, effects: Iterable[RelayEffect]) -> None:
+        for effect in effects:
+            self._watch(effect)
+            match effect:
+                case Ask(request, seconds_left):
+                    self._screen.ask(request, seconds_left)
+                case Tell(what):
+                    self._screen.tell(what)
+                case Finish(ending):
+                    self._screen.finish(ending)
+                    await self._write(self._history.record(ending, self._unix_time()))
+                case ConnectReader():
+                    self._reader.connect()
+                case ReleaseReader():
+                    self._reader.release()
+                case SendToReader(payment_id, kind, data):
+                    self._reader.send(payment_id, kind, data)
+                case SendToIssuer(frame):
+                    self._issuer.send(frame)
+                case Keep(kept):
+                    await self._write(self._history.keep_outcome(kept, self._unix_time()))
+                case Forget(payment_id):
+                    await self._write(self._history.forget_outcome(payment_id))
+                case Disregard(event, state):
+                    _log.warning("%s has no place now (%s); nothing changed", event, state)
+
+    async def _write(self, writing: Awaitable[None]) -> None:
+        """A full disk must not end a payment: what is lost is this phone's memory, and the person hears it."""
+        try:
+            await writing
+        except OSError as error:
+            _log.warning("history: %s", error.strerror)
+            self._screen.tell(Notice(NoticeKind.HISTORY_FAILED, error.strerror or ""))
+
+    async def _close(self) -> None:
+        # The issuer hears the last word first; the reader link may need a moment to hang up.
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await asyncio.gather(self._issuer.close(), self._reader.close())
+        except TimeoutError:
+            _log.warning("a connection did not close in time")
+        await self._screen.close()
+
+
+async def _stopped(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
