@@ -97,7 +97,8 @@ async def seed(
     if there & {parse_phone_number(person.phone) for person in SAMPLE_CARDHOLDERS}:
         raise AlreadyExists(
             "already_seeded",
-            "The test data is there already. For new keys and codes: `merchant add`, `handset add`, `reader add`.",
+            "The test data is there already."
+            " For new keys and codes: `merchant add`, `handset add`, `reader add`.",
         )
     cardholders = []
     for person in SAMPLE_CARDHOLDERS:
