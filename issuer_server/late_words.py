@@ -1,0 +1,23 @@
+"""What a phone hears about a payment that nobody holds in memory any more, also after a restart."""
+
+from __future__ import annotations
+
+from issuer_server import handset_frames as frames
+from issuer_server.outcomes import sign_outcome
+from issuer_server.storage.port import Storage
+from issuer_server.storage.records import HandsetRecord
+from protocol.signing import Signer
+
+
+async def answer_late(
+    storage: Storage, key: Signer, handset: HandsetRecord, message: frames.PhoneMessage
+) -> bytes:
+    """The frame that answers `message`; empty where the payment has not ended: its owner will say how."""
+    payment = await storage.payment(message.payment_id)
+    if payment is None or payment.cardholder_id != handset.cardholder_id:
+        return frames.payment_over(message.payment_id, "unknown_payment")
+    if not payment.state.is_final:
+        return b""
+    if isinstance(message, frames.OutcomeWanted) and (signed := sign_outcome(key, payment)) is not None:
+        return frames.to_reader(payment.id, "outcome", signed, 0)
+    return frames.payment_over(payment.id, payment.reason or "completed")

@@ -1,0 +1,34 @@
+"""What an issuer is made of, wired once in `service.py` and by tests."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from issuer_server.bus.port import Bus
+from issuer_server.cards import CardKeys
+from issuer_server.deadlines import Timers
+from issuer_server.payment import Deadlines
+from issuer_server.storage.port import Storage
+from protocol.identifiers import IssuerId
+from protocol.sealing import PaymentKey
+from protocol.signing import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerParts:
+    """`clock` gives epoch seconds for stamps, `timers` run deadlines, `entropy(n)` gives n random bytes."""
+
+    issuer_id: IssuerId
+    signing_key: Signer = field(repr=False)
+    storage: Storage
+    bus: Bus
+    cards: CardKeys = field(repr=False)
+    timers: Timers
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    pin_attempts: int = 1
+    clock: Callable[[], float] = time.time
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+    make_key: Callable[[bytes], PaymentKey] = PaymentKey.from_seed
