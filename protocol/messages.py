@@ -150,10 +150,10 @@ def _fields(message: type[Message]) -> tuple[_Field, ...]:
     return _layouts[message]
 
 
+@dataclass(frozen=True, slots=True)
 class Message:
     """What all messages share: the check when built, and the one encoding."""
 
-    __slots__ = ()
     TYPE: ClassVar[MessageType]
 
     def __post_init__(self) -> None:
@@ -162,10 +162,10 @@ class Message:
             if value is None and not field.required:
                 continue
             try:
-                same = field.kind.from_wire(field.kind.to_wire(value)) == value
+                read = field.kind.from_wire(field.kind.to_wire(value))
             except ValueError as rule:
                 raise LocalProtocolError(f"{type(self).__name__}.{field.name}: {rule}") from None
-            if not same:
+            if type(read) is not type(value) or read != value:
                 raise LocalProtocolError(f"{type(self).__name__}.{field.name}: is of another type")
         try:
             self._check_together()

@@ -92,8 +92,8 @@ def build(sealed_card: bytes | None = None, sealed_pin: bytes | None = None) -> 
     enrolment = ReaderEnrolment(IssuerId("bank.example"), bytes(range(16)), READER.public_key, "Pi 5, MSR90")
     return {
         "about": (
-            "Blind Relay, protocol version 1. Bytes are hex. 'encoded' is the message, 'signed' the COSE_Sign1"
-            " around it, 'digest' the SHA-256 of that. What stands under 'refused' must be refused as that class."
+            "Blind Relay, protocol version 1. Bytes are hex. 'encoded' is the message, 'signed' the"
+            " COSE_Sign1 around it, 'digest' that one's SHA-256. What stands under 'refused' must be refused."
         ),
         "keys": {
             "issuer": {"seed": bytes(range(32)).hex(), **_key(ISSUER)},
@@ -151,7 +151,7 @@ def _message(message: Message, signer: SigningKey | None) -> dict[str, Any]:
     encoded = message.encode()
     vector: dict[str, Any] = {
         "class": type(message).__name__,
-        "fields": {field.name: _plain(getattr(message, field.name)) for field in fields(message)},  # type: ignore[arg-type] "encoded": encoded.hex(),
+        "fields": {field.name: _plain(getattr(message, field.name)) for field in fields(message)},
     }
     if signer is not None:
         signed = signer.sign(encoded)
