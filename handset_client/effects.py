@@ -45,7 +45,6 @@ class NoticeKind(Enum):
     ISSUER_AWAY = auto()
     ISSUER_REFUSED = auto()
     ISSUER_COMPLAINED = auto()
-    REPLACED_BY_OTHER_PHONE = auto()
     PAYMENT_WAITING = auto()
     PAYMENT_WITHDRAWN = auto()
     READER_FOUND = auto()

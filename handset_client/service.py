@@ -181,7 +181,7 @@ class HandsetService:
                     _log.warning("%s has no place now (%s); nothing changed", event, state)
 
     async def _write(self, writing: Awaitable[None]) -> None:
-        """A full disk must not end a payment: what is lost is this phone's memory, and the person hears it."""
+        """A full disk must not end a payment: only the phone's memory is lost, and the person hears it."""
         try:
             await writing
         except OSError as error:

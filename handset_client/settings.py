@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ DATA_VARIABLE = "BLIND_RELAY_HANDSET_DATA"
 
 
 def data_directory(given: str | None) -> Path:
-    """Where credential and history are kept: as given, by BLIND_RELAY_HANDSET_DATA, or the user's own folder."""
+    """Where credential and history are kept: as given, by the environment, or the user's own folder."""
     if given:
         return Path(given).expanduser()
     from_environment = os.environ.get(DATA_VARIABLE)
@@ -52,35 +51,6 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError):
         raise InputError("invalid_ca_file", f"Cannot read certificates from {ca_file}.") from None
     return context
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualRadio:
-    """An ether that a reader serves on this machine, instead of Bluetooth."""
-
-    host: str
-    port: int
-
-
-def parse_radio(text: str) -> VirtualRadio | None:
-    """`bluetooth` (None) or `virtual:HOST:PORT`. Raises InputError (invalid_radio)."""
-    if text == "bluetooth":
-        return None
-    kind, _, endpoint = text.partition(":")
-    host, _, port = endpoint.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if (
-        kind == "virtual"
-        and _is_loopback(host)
-        and port.isascii()
-        and port.isdigit()
-        and 0 < int(port) < 65536
-    ):
-        return VirtualRadio(host, int(port))
-    raise InputError(
-        "invalid_radio",
-        "Give --radio bluetooth, or --radio virtual:127.0.0.1:PORT with the port that the reader serves.",
-    )
 
 
 def _is_loopback(host: str) -> bool:

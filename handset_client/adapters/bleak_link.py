@@ -198,6 +198,8 @@ class _Radio:
     async def _find(self) -> BLEDevice | None:
         """One scan. The BLEDevice itself is passed on: with an address alone bleak would scan again."""
         extra: BleakScanner.ExtraArgs = {"service_uuids": [gatt.SERVICE_UUID]}
+        if self._settings.adapter is not None:
+            extra["bluez"] = {"adapter": self._settings.adapter}
         if self._backends.scanner is not None:
             extra["backend"] = self._backends.scanner
         self._device = await BleakScanner.find_device_by_filter(
@@ -226,7 +228,10 @@ class _Radio:
         if self._backends.adapter is None and self._backends.scanner is not None:
             return None
         try:
-            adapter = await BleakAdapter.get(backend=self._backends.adapter)
+            named = self._settings.adapter
+            adapter = await BleakAdapter.get(
+                bluez={} if named is None else {"adapter": named}, backend=self._backends.adapter
+            )
             devices = await adapter.get_connected_devices([gatt.SERVICE_UUID])
         except NotImplementedError:
             return None
@@ -248,6 +253,7 @@ class _Radio:
             services=[gatt.SERVICE_UUID],
             timeout=self._settings.connect,
             pair=self._settings.pair,
+            bluez={} if self._settings.adapter is None else {"adapter": self._settings.adapter},
             backend=self._backends.client,
         )
         try:

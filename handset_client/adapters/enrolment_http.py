@@ -35,7 +35,7 @@ async def enrol(code: EnrolmentCode, tls: ssl.SSLContext | None) -> Credential:
                 allow_redirects=False,
             ) as response,
         ):
-            body = await response.content.read(LARGEST_ANSWER)
+            body = await _read(response.content)
             status = response.status
     except (aiohttp.ClientError, OSError) as error:
         raise InputError(
@@ -51,6 +51,15 @@ async def enrol(code: EnrolmentCode, tls: ssl.SSLContext | None) -> Credential:
             "The issuer does not take this code: it is used up or older than 24 hours. Ask for a new one.",
         )
     raise InputError("issuer_failed", f"The issuer answered {status}. Try again later.")
+
+
+async def _read(stream: aiohttp.StreamReader) -> bytes:
+    body = bytearray()
+    async for chunk in stream.iter_chunked(4096):
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise InputError("issuer_failed", "The issuer's answer is too long. Is the address right?")
+    return bytes(body)
 
 
 def _credential(code: EnrolmentCode, body: bytes) -> Credential:

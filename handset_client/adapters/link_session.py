@@ -39,6 +39,8 @@ class LinkSettings:
     hang_up: float = 3.0
     pauses: tuple[float, ...] = (0.1, 0.3, 0.7, 1.5, 3.0)
     """Between attempts that failed; the last one repeats."""
+    adapter: str | None = None
+    """Which of several adapters, on Linux: hci1. None is the platform's first."""
     pair: bool = False
     """Ask the platform to pair first. Nothing rests on it: messages bring their own protection."""
 

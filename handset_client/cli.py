@@ -1,0 +1,210 @@
+"""`handset-client`: enrol this phone with its issuer, and run it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from handset_client.adapters.bleak_link import BleakReaderLink
+from handset_client.adapters.credential_file import CredentialFile
+from handset_client.adapters.enrolment_http import enrol
+from handset_client.adapters.history_file import HistoryFile
+from handset_client.adapters.issuer_socket import IssuerSocket, SocketSettings
+from handset_client.adapters.link_session import LinkSettings
+from handset_client.adapters.radio import BLUETOOTH, open_radio
+from handset_client.adapters.terminal_screen import TerminalScreen
+from handset_client.effects import Ending, Notice
+from handset_client.issuer_frames import PaymentRequest
+from handset_client.ports import CredentialRefusedError, Screen
+from handset_client.relay_call import Patience
+from handset_client.scripted import ScriptedScreen, Shown, approve_below
+from handset_client.service import HandsetService
+from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
+from handset_client.wording import STEPS, ending_text, notice_text
+from protocol.enrolment import EnrolmentCode, EnrolmentKind
+from protocol.errors import BlindRelayError, InputError
+from protocol.identifiers import parse_reader_id
+from protocol.money import currency, format_money, parse_amount
+
+INTERRUPTED = 130
+"""What a shell gives for a program ended by Ctrl-C."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. No option takes a secret: every user of the machine sees arguments."""
+    parser = argparse.ArgumentParser(
+        prog="handset-client",
+        description="The phone: is called by the card's issuer, asks its owner, and relays what it cannot read.",
+        epilog="First: handset-client enrol (asks for the issuer's one-time code). Then: handset-client run",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--data", metavar="DIR", help=f"where credential and history are kept (or {DATA_VARIABLE})"
+    )
+    common.add_argument("--ca-file", metavar="PEM", help="certificates to trust beside the system's own")
+    common.add_argument(
+        "--allow-unencrypted-issuer",
+        action="store_true",
+        help="plain http to an issuer on another machine: whoever listens can take this phone's credential",
+    )
+
+    enrolling = commands.add_parser(
+        "enrol", parents=[common], help="take up the one-time code, from the prompt or standard input"
+    )
+    enrolling.set_defaults(handler=_enrol)
+
+    running = commands.add_parser("run", parents=[common], help="connect to the issuer and wait to be called")
+    running.add_argument("--terminal", action="store_true", help="the screen in this terminal (the default)")
+    running.add_argument(
+        "--radio",
+        default=BLUETOOTH,
+        metavar="RADIO",
+        help="bluetooth, or virtual:127.0.0.1:PORT where a reader serves a virtual radio",
+    )
+    running.add_argument("--adapter", metavar="NAME", help="which Bluetooth adapter, on Linux: hci1")
+    running.add_argument("--reader", metavar="ID", help="only this reader: 0a1b-2c3d-4e5f-6071")
+    running.add_argument(
+        "--pair", action="store_true", help="pair with the reader first (nothing depends on it)"
+    )
+    running.add_argument(
+        "--headless", action="store_true", help="no person: answers by rule (needs --approve-below)"
+    )
+    running.add_argument(
+        "--approve-below",
+        nargs=2,
+        metavar=("AMOUNT", "CURRENCY"),
+        help="with --headless: approve what is below this, decline the rest",
+    )
+    running.add_argument("--verbose", action="store_true", help="log what the connections do")
+    running.set_defaults(handler=_run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; exit status 0, 1 with the reason on standard error, or 2 for a wrong command line."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        asyncio.run(arguments.handler(arguments))
+    except (BlindRelayError, CredentialRefusedError) as error:
+        print(f"handset-client: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"handset-client: {where}{error.strerror or type(error).__name__}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        print(file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+async def _enrol(arguments: argparse.Namespace) -> None:
+    code = EnrolmentCode.parse(_ask_for_code())
+    if code.kind is not EnrolmentKind.HANDSET:
+        raise InputError(
+            "not_a_handset_code", "That code is for a card reader. Use it there: reader-peripheral enrol"
+        )
+    check_transport(code.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
+    credential = await enrol(code, tls_context(arguments.ca_file))
+    CredentialFile(_data(arguments)).save(credential)
+    print(f"Enrolled with {credential.issuer_id} as {credential.phone}. Now run: handset-client run")
+
+
+def _ask_for_code() -> str:
+    if sys.stdin.isatty():
+        # Not echoed: the code lets whoever reads it over the shoulder become this phone.
+        return getpass.getpass("One-time code from your bank (it is not shown): ")
+    return sys.stdin.readline()
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    logging.basicConfig(
+        level=logging.INFO if arguments.verbose else logging.ERROR, format="%(asctime)s %(name)s: %(message)s"
+    )
+    decide = _headless_rule(arguments)
+    reader_id = None if arguments.reader is None else parse_reader_id(arguments.reader)
+    credential = CredentialFile(_data(arguments)).load()
+    if credential is None:
+        raise InputError(
+            "not_enrolled",
+            "This phone is not enrolled yet. Ask the issuer for a one-time code and run: handset-client enrol",
+        )
+    check_transport(credential.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
+    tls = tls_context(arguments.ca_file)
+    link = LinkSettings(reader_id=reader_id, pair=arguments.pair, adapter=arguments.adapter)
+    async with open_radio(arguments.radio) as backends:
+        with contextlib.ExitStack() as stack:
+            screen: Screen
+            if decide is None:
+                screen = stack.enter_context(TerminalScreen())
+            else:
+                screen = ScriptedScreen(decide, show=_print_line)
+            stop = stack.enter_context(_stop_on_signals())
+            service = HandsetService(
+                BleakReaderLink(link, backends),
+                IssuerSocket(credential.issuer_url, credential.token, SocketSettings(), tls=tls),
+                screen,
+                HistoryFile(_data(arguments)),
+                Patience(),
+            )
+            await service.run(stop)
+
+
+def _headless_rule(arguments: argparse.Namespace) -> Callable[[PaymentRequest], bool | None] | None:
+    """Automation is off unless both options say so: nobody should approve payments by a slip."""
+    if not arguments.headless and arguments.approve_below is None:
+        return None
+    if not arguments.headless or arguments.approve_below is None:
+        raise InputError(
+            "headless_needs_limit", "--headless and --approve-below AMOUNT CURRENCY go together: give both."
+        )
+    amount, code = arguments.approve_below
+    return approve_below(parse_amount(amount, currency(code)))
+
+
+def _print_line(shown: Shown) -> None:
+    match shown:
+        case PaymentRequest(merchant_name=merchant, amount=amount, order=order):
+            line = f"{merchant} asks for {format_money(amount)}: {order}"
+        case Ending():
+            line = " ".join(ending_text(shown))
+        case Notice():
+            line = notice_text(shown)
+        case _:
+            line = STEPS[shown.step]
+    print(line, flush=True)
+
+
+def _data(arguments: argparse.Namespace) -> Path:
+    return data_directory(arguments.data)
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set, so that the last words reach the issuer before the end."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    watched = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            continue  # Windows: Ctrl-C is a KeyboardInterrupt there, and asyncio.run cancels us
+        watched.append(number)
+    try:
+        yield stop
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
