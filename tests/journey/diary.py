@@ -34,7 +34,7 @@ class Diary(Generic[T]):
         return [entry for entry in self.entries[since:] if wanted(entry)]
 
     async def until(self, wanted: Callable[[T], bool], since: int = 0, patience: float = PATIENCE) -> T:
-        """The first wanted entry from number `since` on, once it is there; AssertionError if it stays away."""
+        """The first wanted entry from number `since` on, once there; AssertionError if it stays away."""
         try:
             async with asyncio.timeout(patience):
                 at = since

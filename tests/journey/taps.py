@@ -41,7 +41,7 @@ Wire = Diary[tuple[Way, Passing]]
 
 
 class TappedIssuerLink:
-    """An IssuerLink in front of the real one. A rule gives what goes on instead: nothing, or several things."""
+    """An IssuerLink in front of the real one. A rule gives what goes on instead: none, or several."""
 
     def __init__(self, inner: IssuerLink, wire: Wire) -> None:
         self._inner = inner

@@ -1,0 +1,333 @@
+"""All four parties in one process as they really are: HTTP, WebSocket, SQLite, and ATT over the virtual radio.
+
+Only the person is played, behind the ports that a person touches. The phone's links are tapped (`taps.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handset_client.adapters.bleak_link import Backends, BleakReaderLink
+from handset_client.adapters.enrolment_http import enrol as enrol_handset
+from handset_client.adapters.history_file import HistoryFile
+from handset_client.adapters.issuer_socket import IssuerSocket, SocketSettings
+from handset_client.adapters.link_session import LinkSettings
+from handset_client.issuer_frames import OutcomeWanted, PaymentOver, Result
+from handset_client.ports import Credential, IssuerUp
+from handset_client.relay_call import Patience
+from handset_client.service import HandsetService
+from issuer_server import service as issuer_service
+from issuer_server.enrolments import IssuerAddress
+from issuer_server.keys import IssuerKeys, create_keys, load_keys
+from issuer_server.ledger import check_trial_balance
+from issuer_server.live_payments import LivePayment, PaymentSecrets
+from issuer_server.payment import Deadlines
+from issuer_server.seed import SAMPLE_CARDHOLDERS, Seeded, seed
+from issuer_server.settings import Settings
+from merchant_terminal.issuer_api import ApiKey, IssuerApi
+from merchant_terminal.payment import Charge, Payment
+from protocol import gatt
+from protocol.enrolment import EnrolmentCode
+from protocol.identifiers import IssuerId, PaymentId, ReaderId, check_payment_id, mint, parse_phone_number
+from protocol.messages import PROTOCOL_VERSION, MessageType
+from protocol.money import Money, currency
+from protocol.sealing import PaymentKey
+from protocol.signing import SigningKey
+from protocol.track_data import CardData, Swipe
+from reader_peripheral.adapters.bless_link import BlessLink
+from reader_peripheral.adapters.key_store import FileKeyStore
+from reader_peripheral.adapters.simulated_radio import VirtualRadio
+from reader_peripheral.enrolment import enrol as enrol_reader
+from reader_peripheral.enrolment import prepare
+from reader_peripheral.ports import PinnedIssuer
+from reader_peripheral.service import ReaderService
+from reader_peripheral.session import Session
+from reader_peripheral.settings import FIRMWARE, MODEL_CODE, Limits
+from tests.journey.person import Person
+from tests.journey.programs import free_port
+from tests.journey.taps import Handed, TappedIssuerLink, TappedReaderLink, Way, Wire
+from virtual_radio.bleak_backend import backends
+from virtual_radio.ether import Ether
+
+ISSUER_ID = IssuerId("issuer.test")
+PHONE = parse_phone_number(SAMPLE_CARDHOLDERS[0].phone)
+PRICE = 1200
+JPY = currency("JPY")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Every wait that a test may want short; seconds."""
+
+    issuer: Deadlines = field(default_factory=Deadlines)
+    reader: Limits = field(default_factory=Limits)
+    phone: Patience = field(default_factory=Patience)
+    link: LinkSettings = field(default_factory=lambda: LinkSettings(pauses=(0.02, 0.1)))
+    pin_attempts: int = 1
+
+
+class Issuer:
+    """The issuer, which can be stopped and started again on the same data and the same port."""
+
+    def __init__(self, folder: Path, times: Times) -> None:
+        folder.mkdir()
+        self.database = folder / "issuer.db"
+        create_keys(folder / "keys", secrets.token_bytes)
+        self.keys: IssuerKeys = load_keys(folder / "keys")
+        self.settings = Settings(
+            ISSUER_ID,
+            self.database,
+            folder / "keys",
+            port=free_port(),
+            deadlines=times.issuer,
+            pin_attempts_per_payment=times.pin_attempts,
+            stop_grace=0.0,
+        )
+        self.seeds: list[bytes] = []
+        """Every 96 random bytes drawn: among them the seed of each payment's key."""
+        self._running: issuer_service.RunningIssuer | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def running(self) -> issuer_service.RunningIssuer:
+        """What is started."""
+        assert self._running is not None
+        return self._running
+
+    @property
+    def url(self) -> str:
+        """Its address, the same after a restart."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def _entropy(self, size: int) -> bytes:
+        drawn = os.urandom(size)
+        if size == 96:
+            self.seeds.append(drawn)
+        return drawn
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        self._running = await self._stack.enter_async_context(
+            issuer_service.start(self.settings, entropy=self._entropy)
+        )
+
+    async def stop(self) -> None:
+        """End gracefully, as at a signal."""
+        self._running = None
+        await self._stack.aclose()
+
+    def address(self) -> IssuerAddress:
+        """What devices must know of it."""
+        return IssuerAddress(self.url, ISSUER_ID, self.keys.signing.public_key)
+
+
+class Reader:
+    """A card reader with an identity of its own, enrolled through the issuer's HTTP."""
+
+    def __init__(
+        self, key: SigningKey, pinned: PinnedIssuer, link: BlessLink, person: Person, limits: Limits
+    ):
+        self.id = ReaderId(key.key_id)
+        self.public_key = key.public_key
+        self.session = Session(key, pinned.issuer_id, pinned.public_key, limits)
+        self.service = ReaderService(
+            self.session, link, person.swiper, person.keypad, person.display, secrets.token_bytes
+        )
+
+
+class Phone:
+    """One handset program: service, tapped links, and what passed."""
+
+    def __init__(
+        self, credential: Credential, radio: Backends, person: Person, folder: Path, times: Times
+    ) -> None:
+        self.wire: Wire = Wire("the phone's links")
+        self.issuer_link = TappedIssuerLink(
+            IssuerSocket(
+                credential.issuer_url, credential.token, SocketSettings(first_pause=0.02, longest_pause=0.1)
+            ),
+            self.wire,
+        )
+        self.reader_link = TappedReaderLink(BleakReaderLink(times.link, radio), self.wire)
+        self.service = HandsetService(
+            self.reader_link, self.issuer_link, person.phone, HistoryFile(folder), times.phone
+        )
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Run until `stop`; returns once the issuer has welcomed it."""
+        self._task = asyncio.create_task(self.service.run(self._stop))
+        await self.wire.until(lambda passed: isinstance(passed[1], IssuerUp))
+
+    async def stop(self) -> None:
+        """Quit as a person does."""
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+
+    def heard(self, kind: type[object], payment_id: str) -> list[Any]:
+        """What of a kind the issuer told this phone about a payment."""
+        return [
+            frame
+            for way, frame in self.wire.entries
+            if way is Way.FROM_ISSUER and isinstance(frame, kind) and _payment_of(frame) == payment_id
+        ]
+
+    def told_the_end(self, payment_id: str) -> bool:
+        """Whether the issuer told the phone that the payment is over."""
+        return bool(self.heard(Result, payment_id) or self.heard(PaymentOver, payment_id))
+
+    def brought(self, kind: MessageType, payment_id: str) -> list[Handed]:
+        """What of a kind the phone handed to the reader for a payment."""
+        return [
+            item
+            for way, item in self.wire.entries
+            if way is Way.TO_READER
+            and isinstance(item, Handed)
+            and item.kind is kind
+            and item.payment_id == payment_id
+        ]
+
+    async def caught_up(self) -> None:
+        """Once this returns, everything that the issuer had said by now has reached the phone."""
+        probe = PaymentId(mint("pay", secrets.token_bytes(16)))
+        self.issuer_link.inject(OutcomeWanted(probe))
+        await self.wire.until(
+            lambda passed: isinstance(passed[1], PaymentOver) and passed[1].payment_id == probe
+        )
+
+
+def _payment_of(frame: object) -> str | None:
+    return getattr(frame, "payment_id", None)
+
+
+class Parties:
+    """The world of a test. `person` decides what happens; `pay` lets the merchant ask."""
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        reader: Reader,
+        phone: Phone,
+        merchant: IssuerApi,
+        seeded: Seeded,
+        person: Person,
+    ) -> None:
+        self.issuer = issuer
+        self.reader = reader
+        self.phone = phone
+        self.merchant = merchant
+        self.seeded = seeded
+        self.person = person
+        self.ether: Ether
+        self._secrets_before = [id(item) for item in _secret_objects()]
+
+    async def ask(self, price: int = PRICE, order: str = "2 coffees") -> PaymentId:
+        """S1: the merchant asks for a payment; it is on its way when this returns."""
+        charge = Charge(PHONE, Money(price, JPY), order)
+        payment = await self.merchant.create_payment(charge, secrets.token_hex(16))
+        return check_payment_id(payment.id)
+
+    async def outcome(self, payment_id: PaymentId, patience: float = 15.0) -> Payment:
+        """The end as the merchant is told it, by long poll."""
+        async with asyncio.timeout(patience):
+            while True:
+                payment = await self.merchant.payment(payment_id, wait=10)
+                if payment.over:
+                    return payment
+
+    async def pay(self, price: int = PRICE, order: str = "2 coffees") -> Payment:
+        """Ask, and wait for the end."""
+        return await self.outcome(await self.ask(price, order))
+
+    async def status(self, payment_id: PaymentId, wanted: str, patience: float = 15.0) -> Payment:
+        """Once the payment is in a state."""
+        until = time.monotonic() + patience
+        while True:
+            payment = await self.merchant.payment(payment_id)
+            if payment.status == wanted:
+                return payment
+            if payment.over or time.monotonic() > until:
+                raise AssertionError(f"the payment is {payment.status} ({payment.reason}), not {wanted}")
+            await asyncio.sleep(0.01)
+
+    async def balances(self) -> tuple[int, int]:
+        """What the cardholder and the merchant own in yen; fails where the books do not balance."""
+        rows = await self.issuer.running.storage.balances()
+        check_trial_balance(rows)
+        yen = {row.owner: row.minor for row in rows if row.currency == JPY}
+        return yen[self.seeded.cardholders[0].cardholder.id], yen.get(self.seeded.merchant.id, 0)
+
+    def secrets_alive(self) -> list[object]:
+        """Everything of a payment that must be gone when it is over and is still in this process."""
+        gc.collect()
+        return [item for item in _secret_objects() if id(item) not in self._secrets_before]
+
+    def stored_bytes(self) -> bytes:
+        """All that the issuer has on disk of its database, its journals included."""
+        folder = self.issuer.database.parent
+        return b"".join(path.read_bytes() for path in folder.glob(self.issuer.database.name + "*"))
+
+
+def _secret_objects() -> list[object]:
+    return [
+        item
+        for item in gc.get_objects()
+        if isinstance(item, PaymentKey | PaymentSecrets | CardData | Swipe | LivePayment)
+    ]
+
+
+@asynccontextmanager
+async def parties(
+    folder: Path, times: Times | None = None, person: Person | None = None
+) -> AsyncIterator[Parties]:
+    """Everything started and enrolled; everything stopped at the end."""
+    times, person = times or Times(), person or Person()
+    async with AsyncExitStack() as stack:
+        issuer = Issuer(folder / "issuer", times)
+        await issuer.start()
+        stack.push_async_callback(issuer.stop)
+        storage = issuer.running.storage
+        seeded = await seed(storage, issuer.keys.cards, issuer.address(), secrets.token_bytes, time.time())
+        owner = seeded.cardholders[0]
+
+        ether = await stack.enter_async_context(Ether())
+        reader = await make_reader(owner.reader_code, folder / "reader", ether, person, times.reader)
+        await reader.service.start()
+        stack.push_async_callback(reader.service.stop)
+
+        credential = await enrol_handset(owner.handset_code, None)
+        scanner, client = backends(await ether.add_device("phone"))
+        phone = Phone(credential, Backends(scanner, client), person, folder / "handset", times)
+        await phone.start()
+        stack.push_async_callback(phone.stop)
+
+        api = IssuerApi(issuer.url, ApiKey(seeded.merchant.api_key))
+        merchant = await stack.enter_async_context(api)
+        world = Parties(issuer, reader, phone, merchant, seeded, person)
+        world.ether = ether
+        yield world
+
+
+async def make_reader(
+    code: EnrolmentCode, folder: Path, ether: Ether, person: Person, limits: Limits
+) -> Reader:
+    """A reader of its own identity, enrolled by this code, not yet on the air."""
+    store = FileKeyStore(folder)
+    candidate = prepare(store, code, secrets.token_bytes, replace=False, unencrypted=False)
+    await enrol_reader(store, candidate)
+    pinned = store.issuer()
+    assert pinned is not None
+    info = gatt.ReaderInfo((PROTOCOL_VERSION,), candidate.reader_id, MODEL_CODE, FIRMWARE)
+    link = BlessLink(VirtualRadio(await ether.add_device("reader")), info)
+    return Reader(candidate.key, pinned, link, person, limits)
