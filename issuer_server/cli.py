@@ -31,10 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; exit status 0, 1 with the reason on standard error, or 2 for a wrong command line."""
     arguments = build_parser().parse_args(argv)
     try:
-        if hasattr(arguments, "runner"):
-            arguments.runner(arguments)
-        else:
-            asyncio.run(arguments.handler(arguments))
+        asyncio.run(arguments.handler(arguments))
     except BlindRelayError as error:
         print(f"issuer-server: {error}", file=sys.stderr)
         return 1

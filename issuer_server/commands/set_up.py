@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import logging
+import os
 import secrets
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from protocol.errors import InputError
 
 KEYS_DIRECTORY = "keys"
 DATABASE_FILE = "issuer.db"
+_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 def add_parsers(commands: Commands) -> None:
@@ -51,7 +55,8 @@ def add_parsers(commands: Commands) -> None:
 
     run = commands.add_parser("run", help="serve merchants and phones")
     add_data_option(run)
-    run.set_defaults(runner=run_command)
+    run.add_argument("--json", action="store_true", help="say in JSON where it listens")
+    run.set_defaults(handler=run_command)
 
 
 async def init_command(arguments: argparse.Namespace) -> None:
@@ -87,13 +92,33 @@ async def seed_command(arguments: argparse.Namespace) -> None:
         _print_seeded(seeded)
 
 
-def run_command(arguments: argparse.Namespace) -> None:
-    """Serve until told to stop."""
+async def run_command(arguments: argparse.Namespace) -> None:
+    """Serve until told to stop; says where, once it takes requests."""
     settings = settings_of(arguments)
     # Here and not above: the administration commands start without the server's libraries.
-    from issuer_server import service
+    from issuer_server.logs import JsonLines
+    from issuer_server.service import RunningIssuer, run
 
-    service.run(settings)
+    def say(issuer: RunningIssuer) -> None:
+        if arguments.json:
+            line = json.dumps({"event": "listening", "url": issuer.url, "issuer_id": settings.issuer_id})
+        else:
+            line = f"Issuer {settings.issuer_id} listens on {issuer.url} (Ctrl-C stops it)"
+        print(line, flush=True)
+
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
+    try:
+        await run(settings, on_started=say)
+    except OSError as error:
+        if error.errno not in _NO_ADDRESS:
+            raise
+        raise InputError(
+            "cannot_listen",
+            f"Cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno)}."
+            f" Stop the other program or change {arguments.data / SETTINGS_FILE}.",
+        ) from None
 
 
 def _make_directory(data: Path) -> None:
