@@ -230,6 +230,8 @@ class Session:
         """The Enter key: the PIN is complete, or the result has been read."""
         if self._state is not State.ENTERING_PIN or self._payment is None:
             return self._step_if_listed(Event.USER_CONFIRMED, now)
+        if self._payment.hint is screens.PinHint.TOO_LONG:
+            return self._step(Event.DIGIT_TOO_MANY, now)  # a cut PIN is a wrong PIN: Clear comes first
         short = self._payment.stars < SHORTEST_PIN
         return self._step(Event.PIN_TOO_SHORT if short else Event.PIN_COMPLETE, now)
 

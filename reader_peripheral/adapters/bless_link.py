@@ -20,7 +20,7 @@ from protocol.channel_events import Link as LinkState
 from protocol.errors import LocalProtocolError
 from protocol.framing import Channel, Role
 from protocol.messages import MessageType
-from reader_peripheral.adapters.peripheral_radio import PeripheralRadio
+from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, WriteRefused
 from reader_peripheral.ports import LinkHandlers
 
 log = logging.getLogger(__name__)
@@ -110,24 +110,24 @@ class BlessLink:
             refused = self._take(characteristic.uuid, value)
         except Exception as problem:  # noqa: BLE001 - whatever it is, its text must not reach D-Bus
             log.error("a write could not be taken: %s", type(problem).__name__)
-            refused = "the reader failed"
-        if refused:
+            refused = WriteRefused.READER_FAILED
+        if refused is not None:
             raise self._radio.refusal(refused) from None
 
-    def _take(self, uuid: str, value: Any) -> str | None:
+    def _take(self, uuid: str, value: Any) -> WriteRefused | None:
         """None when taken, else why not."""
         # BlueZ passes writes on to characteristics that are notify-only.
         if uuid != gatt.KEY_UUID:
-            return "this characteristic cannot be written"
+            return WriteRefused.NOT_PERMITTED
         writer = self._radio.writer()
         if writer is not None:
             if self._central is None:
                 self._on_connection(writer.central, True)
             if writer.central != self._central:
-                return "another phone is being served"
+                return WriteRefused.BUSY
             self._learn_mtu(writer.mtu)
         elif self._central is None:
-            return "no phone is connected"
+            return WriteRefused.READER_FAILED
         events = self._channel.receive(bytes(value), self._now())
         asyncio.get_running_loop().call_soon(self._tell, events)
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Protocol
 
 from protocol.errors import BlindRelayError
@@ -26,6 +27,14 @@ class Writer:
     mtu: int | None
 
 
+class WriteRefused(IntEnum):
+    """Why a write is not taken, as ATT error codes (Core 5.4, 3.F.3.4.1.1)."""
+
+    NOT_PERMITTED = 0x03
+    READER_FAILED = 0x0E
+    BUSY = 0x11  # insufficient resources: another phone is served
+
+
 class PeripheralRadio(Protocol):
     """A radio with a bless server on it."""
 
@@ -42,7 +51,7 @@ class PeripheralRadio(Protocol):
     def writer(self) -> Writer | None:
         """Who is writing; asked inside bless's write callback only. None where it cannot be told."""
 
-    def refusal(self, text: str) -> Exception:
+    def refusal(self, why: WriteRefused) -> Exception:
         """What to raise in the write callback, so that the central sees its write refused."""
 
     async def disconnect(self, central: str) -> None:

@@ -1,0 +1,183 @@
+"""`reader-peripheral`: run the reader, enrol it, show who it is. Adapters are named here and nowhere else."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from protocol import gatt
+from protocol.errors import BlindRelayError, InputError
+from protocol.identifiers import key_id, reader_id, reader_id_text
+from protocol.messages import PROTOCOL_VERSION
+from protocol.signing import SigningKey
+from reader_peripheral import enrolment, settings
+from reader_peripheral.adapters.key_store import FileKeyStore
+from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
+from reader_peripheral.process_hardening import harden_process
+from reader_peripheral.service import ReaderService
+from reader_peripheral.session import Session
+from reader_peripheral.texts import Language
+
+_NOT_ENROLLED = (
+    "This reader is not enrolled yet. Get a code from the issuer (issuer-server reader add), then run:"
+    " reader-peripheral enrol"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 1 when it failed with a message, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    _set_up_logging(options.verbose)
+    try:
+        status: int = options.command(options)
+    except (BlindRelayError, OSError) as problem:
+        print(f"reader-peripheral: {problem}", file=sys.stderr)
+        return 2 if isinstance(problem, InputError) and problem.code == "invalid_radio" else 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reader-peripheral",
+        description="The card reader of Blind Relay: reads card and PIN and seals them for the issuer.",
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--data-dir", metavar="DIR", help=f"where identity and issuer are kept (or {settings.DATA_VARIABLE})"
+    )
+    shared.add_argument("--verbose", action="store_true", help="log what happens (never card data or PINs)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", parents=[shared], help="be a card reader until stopped")
+    run.add_argument(
+        "--radio",
+        default="bluetooth",
+        metavar="RADIO",
+        help="bluetooth (default), or virtual-serve:127.0.0.1:PORT for phones in other processes",
+    )
+    run.add_argument("--adapter", metavar="NAME", help="the Bluetooth adapter, for example hci1")
+    run.add_argument("--language", choices=[language.value for language in Language], default="en")
+    run.add_argument("--btsnoop", metavar="FILE", type=Path, help="with a virtual radio: keep its traffic")
+    run.set_defaults(command=_run)
+
+    enrol = commands.add_parser("enrol", parents=[shared], help="enrol with an issuer; asks for its code")
+    enrol.add_argument("--replace", action="store_true", help="give up the present identity and issuer")
+    enrol.add_argument("--ca-file", metavar="FILE", help="trust the certificates in this file too")
+    enrol.add_argument(
+        "--allow-unencrypted-issuer", action="store_true", help="plain http to another machine"
+    )
+    enrol.set_defaults(command=_enrol)
+
+    identity = commands.add_parser("identity", parents=[shared], help="show this reader's id and its issuer")
+    identity.set_defaults(command=_identity)
+    return parser
+
+
+def _set_up_logging(verbose: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    # These log values at DEBUG and below; nobody shall turn that on.
+    for name in ("bleak", "bless", "bumble", "dbus_next"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _identity(options: argparse.Namespace) -> int:
+    store = FileKeyStore(settings.data_directory(options.data_dir))
+    seed, issuer = store.seed(), store.issuer()
+    if seed is None:
+        raise BlindRelayError(_NOT_ENROLLED)
+    print(f"Reader {reader_id_text(reader_id(SigningKey.from_seed(seed).public_key))}")
+    if issuer is None:
+        print("Not enrolled yet.")
+    else:
+        print(f"Issuer {issuer.issuer_id}, key {key_id(issuer.public_key).hex('-', 2)}, at {issuer.url}")
+    return 0
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    code = enrolment.read_code(_ask_code())
+    tls = settings.tls_context(options.ca_file)
+    store = FileKeyStore(settings.data_directory(options.data_dir))
+    candidate = enrolment.prepare(
+        store,
+        code,
+        os.urandom,
+        replace=options.replace,
+        unencrypted=options.allow_unencrypted_issuer,
+    )
+    print(f"Reader {reader_id_text(candidate.reader_id)}")
+    print(f"Issuer {code.issuer_id}, key {key_id(code.issuer_public_key).hex('-', 2)}, at {code.issuer_url}")
+    asyncio.run(enrolment.enrol(store, candidate, tls))
+    print("Enrolled. The issuer's list of readers must show this reader's id.")
+    return 0
+
+
+def _ask_code() -> str:
+    """From a prompt or a pipe; never from the command line, which every process can read."""
+    if not sys.stdin.isatty():
+        return sys.stdin.read(4096)
+    return getpass.getpass("Enrolment code (brr1.…, not shown): ")
+
+
+def _run(options: argparse.Namespace) -> int:
+    place = settings.parse_radio(options.radio)
+    store = FileKeyStore(settings.data_directory(options.data_dir))
+    seed, issuer = store.seed(), store.issuer()
+    if seed is None or issuer is None:
+        raise BlindRelayError(_NOT_ENROLLED)
+    harden_process()
+    key = SigningKey.from_seed(seed)
+    session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits())
+    radio = _radio(place, options)
+    return asyncio.run(_serve(session, key, radio, Language(options.language)))
+
+
+def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace) -> PeripheralRadio:
+    """The radio that was asked for. Imported here: each needs libraries that the other's machine may lack."""
+    if place is not None:
+        try:
+            from reader_peripheral.adapters.simulated_radio import ServedVirtualRadio
+        except ModuleNotFoundError:
+            raise RadioError(
+                "The virtual radio is not installed. Run: pip install 'blind-relay[demo]'"
+            ) from None
+        return ServedVirtualRadio(place.host, place.port, options.btsnoop)
+    if sys.platform != "linux":
+        raise RadioError("Real Bluetooth needs Linux with BlueZ. Use --radio virtual-serve:127.0.0.1:7901.")
+    from reader_peripheral.adapters.bluez_radio import BluezRadio
+
+    return BluezRadio(options.adapter)
+
+
+async def _serve(session: Session, key: SigningKey, radio: PeripheralRadio, language: Language) -> int:
+    """Run until SIGTERM or Ctrl-C; both hang up and wipe."""
+    from reader_peripheral.adapters.bless_link import BlessLink
+    from reader_peripheral.adapters.terminal import standard_terminal
+
+    identity = reader_id(key.public_key)
+    info = gatt.ReaderInfo((PROTOCOL_VERSION,), identity, settings.MODEL_CODE, settings.FIRMWARE)
+    terminal, display = standard_terminal(language)
+    service = ReaderService(session, BlessLink(radio, info), terminal.swiper, terminal, display, os.urandom)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await service.start()
+    try:
+        print(f"Reader {reader_id_text(identity)}, advertising as {gatt.device_name(identity)}", flush=True)
+        await stop.wait()
+    finally:
+        await service.stop()
+    return 0
