@@ -151,7 +151,8 @@ def _message(message: Message, signer: SigningKey | None) -> dict[str, Any]:
     encoded = message.encode()
     vector: dict[str, Any] = {
         "class": type(message).__name__,
-        "fields": {field.name: _plain(getattr(message, field.name)) for field in fields(message)},
+        "fields": {field.name: plain(getattr(message, field.name)) for field in fields(message)},
+        "encoded": encoded.hex(),
     }
     if signer is not None:
         signed = signer.sign(encoded)
@@ -163,7 +164,8 @@ def _message(message: Message, signer: SigningKey | None) -> dict[str, Any]:
     return vector
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A field as JSON has it."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Money):
@@ -184,8 +186,8 @@ def _refused() -> list[tuple[str, str, bytes]]:
         ("Refusal", "cut short", plain[:-1]),
         ("Refusal", "version 1 in two bytes", plain.replace(b"\x01\x01\x02", b"\x01\x18\x01\x02", 1)),
         ("Refusal", "indefinite length", b"\xbf" + body + b"\xff"),
-        ("Refusal", "keys out of order", b"\xa4" + body[3:5] + body[:3] + body[5:]),
-        ("Refusal", "key twice", b"\xa5" + body[:5] + body[3:]),
+        ("Refusal", "keys out of order", b"\xa4" + body[2:4] + body[:2] + body[4:]),
+        ("Refusal", "key twice", b"\xa5" + body[:4] + body[2:]),
         ("Refusal", "unknown key", encode(good | {4: 0})),
         ("Refusal", "missing key", encode({0: 21, 1: 1, 2: bytes(32)})),
         ("Refusal", "null for a missing key", encode(good | {3: None})),
