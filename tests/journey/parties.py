@@ -1,4 +1,4 @@
-"""All four parties in one process as they really are: HTTP, WebSocket, SQLite, and ATT over the virtual radio.
+"""All four parties in one process as they are: HTTP, WebSocket, SQLite, and ATT over the virtual radio.
 
 Only the person is played, behind the ports that a person touches. The phone's links are tapped (`taps.py`).
 """
@@ -222,6 +222,7 @@ class Parties:
         merchant: IssuerApi,
         seeded: Seeded,
         person: Person,
+        ether: Ether,
     ) -> None:
         self.issuer = issuer
         self.reader = reader
@@ -229,7 +230,7 @@ class Parties:
         self.merchant = merchant
         self.seeded = seeded
         self.person = person
-        self.ether: Ether
+        self.ether = ether
         self._secrets_before = [id(item) for item in _secret_objects()]
 
     async def ask(self, price: int = PRICE, order: str = "2 coffees") -> PaymentId:
@@ -314,9 +315,7 @@ async def parties(
 
         api = IssuerApi(issuer.url, ApiKey(seeded.merchant.api_key))
         merchant = await stack.enter_async_context(api)
-        world = Parties(issuer, reader, phone, merchant, seeded, person)
-        world.ether = ether
-        yield world
+        yield Parties(issuer, reader, phone, merchant, seeded, person, ether)
 
 
 async def make_reader(

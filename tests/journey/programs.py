@@ -108,6 +108,12 @@ class Program:
         except BrokenPipeError:
             raise ProgramError(f"{self.name} ended before it was typed at:\n{self.output}") from None
 
+    def end_of_input(self) -> None:
+        """Ctrl-D: nothing more will be typed."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        pipe.close()
+
     def finish(self, patience: float = PATIENCE) -> int:
         """Wait for the program to end by itself and give its exit status."""
         try:
@@ -140,7 +146,7 @@ class Program:
                 try:
                     pipe.close()
                 except BrokenPipeError:
-                    pass  # what was typed last was never read
+                    pass  # what was typed last was never read; closing twice does nothing
 
 
 class Programs:
@@ -170,6 +176,7 @@ class Programs:
         program = self.start(" ".join(arguments[:2]), *arguments)
         if typed is not None:
             program.type(typed)
+        program.end_of_input()
         ended_with = program.finish()
         if ended_with != status:
             raise ProgramError(f"{arguments} ended with {ended_with}, not {status}:\n{program.output}")

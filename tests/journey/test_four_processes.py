@@ -1,0 +1,45 @@
+"""A payment by the four real programs as four processes, set up and used by a user's own commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.journey.town import PRICE, town
+
+
+def test_a_payment_is_completed(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        cardholder, merchant = here.balances()
+        receipt = here.pay()
+        assert (receipt.outcome, receipt.status) == ("completed", 0)
+        here.phone.expect("Paid JPY 1,200 to Cafe Relay with card ending 1111")
+        here.reader.expect("APPROVED")
+        assert here.balances() == (cardholder - PRICE, merchant + PRICE)
+
+
+def test_a_declined_payment_moves_no_money(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        before = here.balances()
+        charge = here.charge()
+        here.phone.expect("Type a")
+        here.phone.type("d")
+        receipt = here.receipt(charge)
+        assert (receipt.outcome, receipt.reason, receipt.status) == ("not_settled", "declined", 1)
+        here.phone.expect("you declined")
+        assert not here.reader.seen("Swipe your card")
+        assert here.balances() == before
+
+
+def test_a_wrong_pin_ends_the_payment_and_the_next_one_works(tmp_path: Path) -> None:
+    with town(tmp_path) as here:
+        before = here.balances()
+        charge = here.charge()
+        here.approve()
+        here.swipe()
+        here.type_pin("9999")
+        receipt = here.receipt(charge)
+        assert (receipt.outcome, receipt.reason, receipt.status) == ("not_settled", "wrong_pin", 1)
+        here.phone.expect("the PIN was wrong")
+        here.reader.expect("NOT SETTLED\\s.*\\s+The PIN was wrong")
+        assert here.balances() == before
+        assert here.pay(order="the same, with care").outcome == "completed"

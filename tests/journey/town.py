@@ -1,0 +1,160 @@
+"""The four programs as four processes, set up and used by the commands that a user would type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.journey.programs import Program, Programs, free_port, programs
+
+PHONE = "+81 90 1234 5678"
+PRICE = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a person has in hand and in mind."""
+
+    stripe: str
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `merchant-terminal charge --json` printed."""
+
+    outcome: str
+    payment_id: str
+    reason: str | None
+    taken_up_again: bool
+    status: int
+
+
+class Town:
+    """Programs and their data. `issuer`, `reader` and `phone` are the ones that run now."""
+
+    def __init__(self, them: Programs, deadlines: Mapping[str, float]) -> None:
+        self._programs = them
+        self._issuer_port = free_port()
+        self._radio = f"127.0.0.1:{free_port()}"
+        self._set_up_issuer(deadlines)
+        self.issuer = self.start_issuer()
+        self._enrol()
+        self.reader = self.start_reader()
+        self.phone = self.start_phone()
+
+    def _set_up_issuer(self, deadlines: Mapping[str, float]) -> None:
+        self._issuer("init", "--port", str(self._issuer_port))
+        with (self._programs.folder / "issuer-data" / "issuer.toml").open("a") as settings:
+            settings.write("stop_grace = 0.0\n[deadlines]\n")
+            settings.writelines(f"{name} = {seconds}\n" for name, seconds in deadlines.items())
+        seeded: Any = json.loads(self._issuer("seed", "--json"))
+        self._merchant, self._owner = seeded["merchant"], seeded["cardholders"][0]
+        cards = {card["label"]: Card(card["stripe"], card["pin"]) for card in self._owner["cards"]}
+        self.card = cards["good"]
+
+    def _issuer(self, *arguments: str) -> str:
+        return self._programs.run("issuer-server", *arguments)
+
+    def _enrol(self) -> None:
+        run = self._programs.run
+        assert "Enrolled" in run("reader-peripheral", "enrol", typed=self._owner["reader_code"])
+        assert "Enrolled" in run("handset-client", "enrol", typed=self._owner["handset_code"])
+        url = f"http://127.0.0.1:{self._issuer_port}"
+        run("merchant-terminal", "login", "--issuer", url, typed=self._merchant["api_key"])
+
+    def start_issuer(self) -> Program:
+        """Run the issuer; it answers when this returns."""
+        self.issuer = self._programs.start("issuer", "issuer-server", "run")
+        self.issuer.expect("listens on")
+        return self.issuer
+
+    def start_reader(self) -> Program:
+        """Run the reader, which serves the virtual radio."""
+        self.reader = self._programs.start(
+            "reader", "reader-peripheral", "run", "--radio", f"virtual-serve:{self._radio}"
+        )
+        self.reader.expect("advertising as")
+        return self.reader
+
+    def start_phone(self) -> Program:
+        """Run the phone; the issuer knows that it is there when this returns."""
+        self.phone = self._programs.start(
+            "phone", "handset-client", "run", "--radio", f"virtual:{self._radio}"
+        )
+        self.phone.expect("Waiting to be called")
+        return self.phone
+
+    def charge(self, order: str = "2 coffees", price: int = PRICE) -> Program:
+        """The merchant's command, waiting for the end."""
+        return self._programs.start(
+            "merchant",
+            "merchant-terminal",
+            "charge",
+            *("--phone", PHONE, "--amount", str(price), "--currency", "JPY", "--order", order, "--json"),
+        )
+
+    def receipt(self, charge: Program) -> Receipt:
+        """How a charge ended, once it has."""
+        status = charge.finish()
+        document: Any = json.loads(charge.output.splitlines()[-1])
+        payment = document["payment"]
+        return Receipt(
+            document["outcome"], payment["id"], payment["reason"], document["taken_up_again"], status
+        )
+
+    def payments(self) -> list[Any]:
+        """The merchant's list, newest first."""
+        document: Any = json.loads(self._programs.run("merchant-terminal", "list", "--json"))
+        payments: list[Any] = document["payments"]
+        return payments
+
+    def balances(self) -> tuple[int, int]:
+        """What cardholder and merchant own in yen; the command fails where the books do not balance."""
+        rows: Any = json.loads(self._issuer("balance", "--json"))
+        yen = {row["owner"]: row["minor"] for row in rows if row["currency"] == "JPY"}
+        return yen[self._owner["id"]], yen.get(self._merchant["id"], 0)
+
+    # What the person does, each once the program asks for it
+
+    def approve(self) -> None:
+        """Approve on the phone."""
+        self.phone.expect("Type a")
+        self.phone.type("a")
+
+    def swipe(self) -> None:
+        """Swipe the card."""
+        self.reader.expect("Swipe your card")
+        self.reader.type(self.card.stripe)
+
+    def type_pin(self, pin: str | None = None) -> None:
+        """Type the PIN."""
+        self.reader.expect("Enter PIN")
+        self.reader.type(pin or self.card.pin)
+
+    def pay(self, order: str = "2 coffees", price: int = PRICE) -> Receipt:
+        """A whole payment as it should be."""
+        charge = self.charge(order, price)
+        self.approve()
+        self.swipe()
+        self.type_pin()
+        return self.receipt(charge)
+
+    def close(self) -> None:
+        """Ask what lives to stop: nothing may hang. The issuer goes last, as the others say goodbye to it."""
+        for program in (self.phone, self.reader, self.issuer):
+            if program.running:
+                program.stop()
+
+
+@contextmanager
+def town(folder: Path, **deadlines: float) -> Iterator[Town]:
+    """Everything set up and running; everything stopped at the end, by force where a test failed."""
+    with programs(folder) as them:
+        place = Town(them, deadlines)
+        yield place
+        place.close()
