@@ -142,12 +142,17 @@ class _Client(BaseBleakClient):
         self._device = await type(self).powered()
         try:
             connection = await self._device.connect(self._target, timeout=self._timeout)
-        except TimeoutError as error:  # bumble's own TimeoutError is one of these, too
+        except core.TimeoutError as error:
             raise BleakDeviceNotFoundError(self.address, "no advert was heard") from error
-        except (core.BaseBumbleError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not type(self).ether_lost():
-                raise  # it is us who are cancelled, not Bumble's wait on a lost ether
+        except core.BaseBumbleError as error:
             raise BleakError("failed to connect") from error
+        except asyncio.CancelledError:
+            if type(self).ether_lost():
+                raise BleakError("the virtual radio's ether is gone") from None
+            # It is we who are cancelled: the controller must not go on waiting for an advert.
+            with suppress(hci.HCI_Error):
+                await asyncio.shield(self._device.cancel_connection())
+            raise
         if self._device.connections.get(connection.handle) is not connection:
             raise BleakError("failed to connect: the link was lost at once")
         self._connection = connection

@@ -63,6 +63,7 @@ class VirtualBlessServer(BaseBlessServer):
         self._on_connection: ConnectionCallback | None = None
         self._gatt: CheckedServer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._advertising = asyncio.Lock()  # Bumble loses its way when started and stopped at once
 
     def on_connection(self, callback: ConnectionCallback) -> None:
         """Have `callback` told of every central that connects and disconnects."""
@@ -97,7 +98,8 @@ class VirtualBlessServer(BaseBlessServer):
         if self._running:
             self._running = False
             self._device.remove_listener(Device.EVENT_CONNECTION, self._connected)
-            await self._device.stop_advertising()
+            async with self._advertising:
+                await self._device.stop_advertising()
             await self.disconnect()
         return True
 
@@ -174,7 +176,9 @@ class VirtualBlessServer(BaseBlessServer):
         return characteristic.build(att.AttributeValue(read, write))
 
     async def _advertise(self) -> None:
-        await self._device.start_advertising(advertising_data=self._advert())
+        async with self._advertising:
+            if self._running and self._central is None and self._device.powered_on:
+                await self._device.start_advertising(advertising_data=self._advert())
 
     def _advert(self) -> bytes:
         kinds = AdvertisingData.Type
@@ -208,11 +212,7 @@ class VirtualBlessServer(BaseBlessServer):
         if gone:
             self._tell(gone, False)
         if self._running:
-            self._spawn(self._advertise_again())
-
-    async def _advertise_again(self) -> None:
-        if self._running and self._central is None and self._device.powered_on:
-            await self._advertise()
+            self._spawn(self._advertise())
 
     async def _refuse(self, connection: Connection) -> None:
         """Two centrals answered one advert, or one came while we stop: there is no room for it."""

@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import BinaryIO, Final
 
 from bumble import hci
-from bumble.controller import Controller
 from bumble.device import Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.snoop import BtSnooper
 from bumble.transport.common import AsyncPacketReader, AsyncPipeSink, StreamPacketSink
 
 from virtual_radio.airwaves import Airwaves
-from virtual_radio.conditions import LINK_LAYER_PAYLOAD, RadioConditions
+from virtual_radio.conditions import RadioConditions
+from virtual_radio.controller import RadioController
 from virtual_radio.endpoint import Endpoint
 
 logger = logging.getLogger(__name__)
@@ -108,14 +108,12 @@ class Ether:
                 device.host.snooper = None
             self._capture.close()
 
-    def _new_controller(self, name: str) -> Controller:
+    def _new_controller(self, name: str) -> RadioController:
         if self._radios >= _MOST_RADIOS:
             raise RuntimeError("the room is full")
         self._radios += 1
         address = hci.Address(f"F0:F0:F0:F0:F0:{self._radios:02X}", hci.Address.RANDOM_DEVICE_ADDRESS)
-        controller = Controller(name, link=self._airwaves, public_address=address)
-        controller.le_acl_data_packet_length = LINK_LAYER_PAYLOAD
-        return controller
+        return RadioController(name, self._airwaves, address)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One radio of another process: HCI over TCP for as long as that lives."""
