@@ -28,7 +28,7 @@ SIGNED = [vector for vector in VECTORS["messages"] if "signed" in vector]
 def _schema(rule: str) -> pycddl.Schema:
     """The schema with `rule` as its root.
 
-    pycddl 0.6.4 loses its way in a choice of many maps and does not look into byte strings inside an array. So
+    pycddl 0.6.4 loses its way in a choice of many maps and does not look into byte strings in an array. So
     a message is checked by the rule of its own class, and what a signed one wraps (`.cbor`) on its own.
     """
     return pycddl.Schema(f"start = {rule}\n" + re.sub(r"bstr \.cbor [a-z-]+", "bstr", CDDL))
