@@ -19,7 +19,7 @@ from protocol.identifiers import Digest, PublicKey
 from protocol.messages import CardEnvelope, KeyOffer, PinEnvelope, ReaderHello, Refusal
 from protocol.sealing import PaymentKey, card_info, pin_info, unpad_pin
 from protocol.signing import digest, open_message
-from protocol.track_data import CardData
+from protocol.track_data import CardData, TrackError
 
 M = TypeVar("M", CardEnvelope, PinEnvelope, Refusal)
 
@@ -101,7 +101,7 @@ def open_card(live: LivePayment) -> PaymentEvent:
         live.secrets.card = CardData.parse(live.secrets.card_plaintext)
     except ResealMismatch:
         return PaymentEvent.RESEAL_DIFFERS
-    except (SealError, MessageError):
+    except (SealError, TrackError):
         return PaymentEvent.ENVELOPE_UNOPENABLE
     return PaymentEvent.CARD_OPENED
 

@@ -32,6 +32,7 @@ class WedgeSwiper:
         self._length = 0
         self._overflowed = False
         self._armed = False
+        self._handing_over = False
         self._timer: asyncio.TimerHandle | None = None
         self._on_swipe: Callable[[SwipeResult], None] | None = None
 
@@ -53,7 +54,9 @@ class WedgeSwiper:
     def disarm(self) -> None:
         """No swipe is wanted."""
         self._armed = False
-        self._forget()
+        # Taking a swipe disarms, and the card is sealed from this very buffer after that.
+        if not self._handing_over:
+            self._forget()
 
     async def close(self) -> None:
         """Nothing is left behind."""
@@ -86,10 +89,12 @@ class WedgeSwiper:
             result = parse_swipe(self._buffer, sentinels=self._sentinels)
         except TrackError as error:
             result = error.fault
+        self._handing_over = True
         try:
             if self._on_swipe is not None:
                 self._on_swipe(result)
         finally:
+            self._handing_over = False
             if not self._armed:
                 self._forget()
 
