@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from issuer_server.commands import cards, devices, people, set_up
 from protocol.errors import BlindRelayError
@@ -14,9 +15,16 @@ INTERRUPTED = 130
 """What a shell gives for a program ended by Ctrl-C."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes options by their whole names only: `--pin 1234` must not pass for `--pin-tries`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. No option takes a secret: every user of the machine sees arguments."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="issuer-server",
         description="The card's issuer: approves payments whose card data only it can read.",
         epilog="First time: issuer-server init; issuer-server seed; issuer-server run",
