@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line. No option takes a secret: every user of the machine sees arguments."""
     parser = argparse.ArgumentParser(
         prog="handset-client",
-        description="The phone: is called by the card's issuer, asks its owner, and relays what it cannot read.",
+        description="The phone: called by the issuer, it asks its owner and relays what it cannot read.",
         epilog="First: handset-client enrol (asks for the issuer's one-time code). Then: handset-client run",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -136,7 +136,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     if credential is None:
         raise InputError(
             "not_enrolled",
-            "This phone is not enrolled yet. Ask the issuer for a one-time code and run: handset-client enrol",
+            "This phone is not enrolled. Get a one-time code from the issuer, then run: handset-client enrol",
         )
     check_transport(credential.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
     tls = tls_context(arguments.ca_file)

@@ -14,7 +14,7 @@ STEPS: Final[Mapping[Step, str]] = MappingProxyType(
     {
         Step.LOOKING_FOR_READER: "Connecting to your card reader while you decide.",
         Step.READER_READY: "Your card reader is connected.",
-        Step.APPROVED_LOOKING_FOR_READER: "Approved. Looking for your card reader: switch it on, keep it near.",
+        Step.APPROVED_LOOKING_FOR_READER: "Approved. Looking for your card reader: switch it on.",
         Step.WAITING_FOR_ISSUER: "Approved. Asking your bank.",
         Step.SWIPE_NOW: "Check shop and amount on the reader, then swipe your card.",
         Step.CARD_SENT: "Card read, sealed and sent to your bank.",
