@@ -25,7 +25,7 @@ def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connec
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old: this program needs 3.37 or newer")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create_privately(path)
         connection = sqlite3.connect(
             path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -62,7 +62,7 @@ def take_server_lock(database: Path) -> sqlite3.Connection:
     """
     path = database.with_name(database.name + ".lock")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create_privately(path)
         lock = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise StorageError(f"cannot open the lock file {path}: {error.strerror}") from None
@@ -76,6 +76,19 @@ def take_server_lock(database: Path) -> sqlite3.Connection:
             ) from None
         raise storage_error(error) from None
     return lock
+
+
+def _create_privately(path: Path) -> None:
+    """Make the file, its owner's alone, where there is none; one that is there is not even opened.
+
+    POSIX drops all of a process's locks on a file when it closes any descriptor of it. A server that lost its
+    locks so would have its write-ahead log deleted by the next administration command, and everything
+    committed from then on with it (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass  # another connection's, or an earlier run's
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
