@@ -86,7 +86,8 @@ CREATE TABLE payments (
 ) STRICT;
 
 CREATE INDEX payments_of_merchant ON payments (merchant_id, created_ms DESC, id DESC);
-CREATE INDEX payments_in_flight ON payments (state) WHERE state NOT IN ('completed', 'not_settled');
+-- Of the id, not of the state: a step from one state in flight to the next leaves it as it is.
+CREATE INDEX payments_in_flight ON payments (id) WHERE state NOT IN ('completed', 'not_settled');
 
 -- Double entry. A transfer is one row that takes from one account and gives the same to another, so that an unbalanced
 -- posting cannot be written down at all. Balances follow from transfers and move by nothing else.
