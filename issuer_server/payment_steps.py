@@ -143,6 +143,7 @@ class PaymentSteps:
         except Exception as error:  # noqa: BLE001 - as above
             _log.error("payment %s: cannot be read: %s", live.id, type(error).__name__)
             stored = None
+        news = stored is not None and stored.state is not live.record.state
         if stored is not None:
             live.record = stored
         if live.record.state.is_final:
@@ -153,5 +154,7 @@ class PaymentSteps:
             return await self._carry_on(live)
         if not live.state.is_final:
             return PaymentEvent.FAULT
+        if news:
+            return await self._carry_on(live)  # the ending goes out from the state that is really there
         self._try_again_later(live)
         return None
