@@ -98,7 +98,7 @@ async def wait_until_over(api: IssuerApi, payment: Payment, show: Callable[[str]
     while not payment.over:
         show(progress(payment))
         asked_at = loop.time()
-        news = await api.payment(payment.id, wait=WAIT_SECONDS)
+        news = await api.payment(payment.id, wait=WAIT_SECONDS, seen=payment.status)
         if news.status == payment.status:
             await asyncio.sleep(max(0.0, asked_at + SHORTEST_POLL_SECONDS - loop.time()))
         payment = news

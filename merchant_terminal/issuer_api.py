@@ -144,11 +144,14 @@ class IssuerApi:
         answer = await self._call("POST", "/v1/payments", document, {"Idempotency-Key": idempotency_key})
         return Payment.parse(answer)
 
-    async def payment(self, payment_id: str, *, wait: int = 0) -> Payment:
-        """The payment as it stands; with `wait`, the answer may take so many seconds for news."""
+    async def payment(self, payment_id: str, *, wait: int = 0, seen: str | None = None) -> Payment:
+        """The payment as it stands; with `wait`, the answer may take so many seconds for its end.
+
+        With `seen`, a status, it comes as soon as the payment is in another state than that.
+        """
         path = f"/v1/payments/{quote(payment_id, safe='')}"
         if wait:
-            path += f"?wait={wait}"
+            path += f"?wait={wait}" + (f"&seen={quote(seen, safe='')}" if seen is not None else "")
         return Payment.parse(await self._call("GET", path, patience=float(wait)))
 
     async def payments(self, *, limit: int = 20, cursor: str | None = None) -> Page:
