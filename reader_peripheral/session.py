@@ -183,12 +183,12 @@ class Session:
             return [fx.Note("dropped an outcome: no payment of this reader waits for it")]
         if not record.accepts(outcome):
             return [fx.Note("refused an outcome: it does not answer what this reader sent")]
-        self._owed.pop(outcome.offer, None)
-        if self._unknown == record.bill:
-            self._unknown = None
         self._result = (record.bill, outcome)
         effects = self._step(event, now)
         self._result = None
+        self._owed.pop(outcome.offer, None)
+        if self._unknown == record.bill:
+            self._unknown = None
         return effects
 
     def card_read(self, now: float) -> list[fx.Effects]:

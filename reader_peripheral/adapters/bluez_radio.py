@@ -105,8 +105,8 @@ class _Characteristic(BlueZGattCharacteristic):
         if refused is not None:
             raise refused from None
 
-    @method()  # type: ignore[untyped-decorator]
-    def StopNotify(self):  # type: ignore[no-untyped-def] # noqa: N802 - the D-Bus name
+    @method()
+    def StopNotify(self):  # type: ignore # noqa: N802 - the D-Bus name
         subscribed = self._service.app.subscribed_characteristics
         if self._uuid in subscribed:
             subscribed.remove(self._uuid)
