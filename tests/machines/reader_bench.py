@@ -120,7 +120,7 @@ class Bench:
         return self.do(self.session.session_started(nonce, self.now))
 
     def take_offer(self, offer: bytes | None = None) -> list[fx.Effects]:
-        return self.message(MessageType.KEY_OFFER, offer or self.offer)
+        return self.message(MessageType.KEY_OFFER, self.offer if offer is None else offer)
 
     def message(self, message_type: MessageType, signed: bytes) -> list[fx.Effects]:
         return self.do(self.session.message(message_type, signed, self.now))
