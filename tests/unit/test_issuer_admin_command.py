@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from issuer_server.cli import main
+from issuer_server.commands.secret_input import card_and_pin
 from issuer_server.seed import SAMPLE_CARDHOLDERS, UNKNOWN_CARD
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.track_data import parse_swipe
@@ -305,3 +306,35 @@ def test_the_program_starts_as_a_program(tmp_path):
     )
     assert json.loads(done.stdout)["issuer_id"] == "issuer.local"
     assert done.stderr == ""
+
+
+def test_at_a_terminal_the_pin_is_asked_twice_and_never_echoed(ready, monkeypatch):
+    cardholder = add_cardholder(ready)
+    words = ("card", "add", "--cardholder", cardholder, "--expiry", "12/29")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def at_a_terminal(*typed):
+        answers = iter(typed)
+        monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+        monkeypatch.setattr("io.StringIO", Terminal)
+        outcome = ready(*words)
+        monkeypatch.setattr("io.StringIO", Terminal.__base__)
+        return outcome
+
+    status, out, err = at_a_terminal(PAN, PIN, "1234")
+    assert (status, out) == (1, "")
+    assert "differ" in err
+    assert ready.json("card", "list") == []
+    status, out, err = at_a_terminal(PAN, PIN, PIN)
+    assert status == 0, err
+    assert PIN not in out + err
+
+
+def test_card_number_and_pin_are_wiped_when_the_command_is_done(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PAN}\n{PIN}\n"))
+    with card_and_pin() as (pan, pin):
+        assert (pan, pin) == (PAN.encode(), PIN.encode())
+    assert not any(pan + pin)
