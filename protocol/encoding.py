@@ -17,8 +17,8 @@ from protocol.errors import LocalProtocolError, MessageError
 
 # The framing's largest message (its length field is 16 bits, its limit is this).
 MAX_SIZE: Final = 4096
-# The deepest message is a map that holds an array; a COSE_Sign1 is an array that holds a map.
-MAX_DEPTH: Final = 3
+# A message is a map that may hold an array, a COSE_Sign1 an array that holds a map.
+MAX_DEPTH: Final = 2
 
 
 class _EveryTagRefused(Mapping[int, Callable[[Any, bool], Any]]):

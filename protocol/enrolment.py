@@ -76,14 +76,15 @@ class EnrolmentCode:
             )
         try:
             code = cls._decode(kind, text.removeprefix(kind.value))
-            if code.text() == text:
-                return code
         except (MessageError, ValueError):
-            pass
-        raise InputError(
-            "mistyped_enrolment_code",
-            "A part of the enrolment code is missing or mistyped: copy it again, whole.",
-        ) from None
+            code = None
+        # Made again and compared: that checks the check bytes, and that there is one text for one code.
+        if code is None or code.text() != text:
+            raise InputError(
+                "mistyped_enrolment_code",
+                "A part of the enrolment code is missing or mistyped: copy it again, whole.",
+            )
+        return code
 
     @classmethod
     def _decode(cls, kind: EnrolmentKind, body: str) -> Self:
@@ -97,16 +98,20 @@ class EnrolmentCode:
 
 def check_issuer_url(url: str) -> str:
     """`url` if it is an http or https address of an issuer; raises InputError (invalid_issuer_url)."""
-    if len(url) <= LONGEST_URL and _VISIBLE_ASCII.fullmatch(url):
-        try:
-            parts = urlsplit(url)
-            named = bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is none, an IPv6 address without its end
-            named = False
-        plain = parts.username is None and not parts.query and not parts.fragment if named else False
-        if named and plain and parts.scheme in ("http", "https"):
-            return url
-    raise InputError("invalid_issuer_url", "Give the issuer's address like https://issuer.example:8443.")
+    if len(url) > LONGEST_URL or not _VISIBLE_ASCII.fullmatch(url) or not _is_plain_http(url):
+        raise InputError("invalid_issuer_url", "Give the issuer's address like https://issuer.example:8443.")
+    return url
+
+
+def _is_plain_http(url: str) -> bool:
+    """Scheme, host, perhaps port and path: no credentials, query or fragment."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port that is no number, an IPv6 address without its end
+        return False
+    extras = parts.username is not None or parts.query or parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not extras
 
 
 def _check_bytes(kind: EnrolmentKind, content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
@@ -20,13 +21,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from protocol.errors import ResealMismatch
 
-MLKEM_CIPHERTEXT_SIZE: Final = 1088
-X25519_SIZE: Final = 32
-ENCAPSULATION_SIZE: Final = MLKEM_CIPHERTEXT_SIZE + X25519_SIZE
+_MLKEM_CIPHERTEXT_SIZE: Final = 1088
+_X25519_SIZE: Final = 32
+ENCAPSULATION_SIZE: Final = _MLKEM_CIPHERTEXT_SIZE + _X25519_SIZE
 
 _KEY_SIZE: Final = 32  # Nk of AES-256-GCM
 _NONCE_SIZE: Final = 12  # Nn
-_COMBINER_LABEL: Final = rb"\.//^\ "[:6]  # X-Wing's drawing of an X-wing, 5c2e2f2f5e5c
+_COMBINER_LABEL: Final = b"\\.//^\\"  # X-Wing's drawing of one: 5c2e2f2f5e5c
 _BASE_MODE: Final = b"\x00"
 # "HPKE", then KEM 0x647a (MLKEM768-X25519), KDF 0x0001 (HKDF-SHA256), AEAD 0x0002 (AES-256-GCM).
 SUITE_ID: Final = b"HPKE" + bytes.fromhex("647a 0001 0002")
@@ -39,15 +40,16 @@ class HybridKey(NamedTuple):
     x25519: X25519PrivateKey
 
 
-class KeySchedule(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KeySchedule:
     """What encrypts: the AEAD key, and the nonce of the context's first and only message."""
 
-    key: bytes
-    base_nonce: bytes
+    key: bytes = field(repr=False)
+    base_nonce: bytes = field(repr=False)
 
 
 def reseal_and_compare(key: HybridKey, sealed: bytes, plaintext: bytes | bytearray, info: bytes) -> None:
-    """Encrypt the opened plaintext again and compare it with the copy received (S13, S20)."""
+    """Seal the plaintext again and compare with the copy received (S13, S20); raises ResealMismatch."""
     encapsulation, received = sealed[:ENCAPSULATION_SIZE], sealed[ENCAPSULATION_SIZE:]
     again = key_schedule(shared_secret(key, encapsulation), info)
     resealed = AESGCM(again.key).encrypt(again.base_nonce, plaintext, None)
@@ -57,8 +59,8 @@ def reseal_and_compare(key: HybridKey, sealed: bytes, plaintext: bytes | bytearr
 
 def shared_secret(key: HybridKey, encapsulation: bytes) -> bytes:
     """Decap of KEM 0x647a: both decapsulations, bound together with the X25519 ciphertext and public key."""
-    mlkem_ciphertext = encapsulation[:MLKEM_CIPHERTEXT_SIZE]
-    x25519_ciphertext = encapsulation[MLKEM_CIPHERTEXT_SIZE:]
+    mlkem_ciphertext = encapsulation[:_MLKEM_CIPHERTEXT_SIZE]
+    x25519_ciphertext = encapsulation[_MLKEM_CIPHERTEXT_SIZE:]
     return hashlib.sha3_256(
         key.mlkem.decapsulate(mlkem_ciphertext)
         + key.x25519.exchange(X25519PublicKey.from_public_bytes(x25519_ciphertext))

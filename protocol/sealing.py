@@ -22,7 +22,7 @@ from protocol.errors import InputError, LocalProtocolError, SealError
 from protocol.identifiers import Digest, PublicKey, reader_id
 from protocol.messages import PAYMENT_KEY_SIZE, SEALED_CARD_SIZE, SEALED_PIN_SIZE, KeyOffer
 from protocol.reseal import HybridKey, reseal_and_compare
-from protocol.track_data import CARD_PLAINTEXT_SIZE
+from protocol.track_data import CARD_PLAINTEXT_SIZE, wipe
 
 __all__ = [
     "CARD_PLAINTEXT_SIZE",
@@ -99,7 +99,7 @@ class PaymentKey:
         try:
             opened = _SUITE.decrypt(sealed, hpke.MLKEM768X25519PrivateKey(*self._key), info)
             reseal_and_compare(self._key, sealed, opened, info)
-        except (InvalidTag, ValueError):
+        except (InvalidTag, ValueError):  # ValueError: an X25519 ciphertext of small order
             raise SealError from None
         return bytearray(opened)
 
@@ -172,9 +172,11 @@ def pad_pin(digits: bytes | bytearray) -> bytearray:
 
 
 def unpad_pin(padded: bytearray) -> bytearray:
-    """The digits that `pad_pin` padded; raises SealError for anything that it cannot have made."""
+    """The digits inside, the padding wiped; raises SealError for what `pad_pin` cannot have made."""
     count = padded[0] if len(padded) == PIN_PLAINTEXT_SIZE else 0
-    digits, filling = padded[1 : 1 + count], padded[1 + count :]
-    if not SHORTEST_PIN <= count <= LONGEST_PIN or not digits.isdigit() or any(filling):
+    digits, filling = padded[1 : 1 + count], any(memoryview(padded)[1 + count :])
+    wipe(padded)
+    if filling or not SHORTEST_PIN <= count <= LONGEST_PIN or not digits.isdigit():
+        wipe(digits)
         raise SealError
     return digits

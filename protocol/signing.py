@@ -10,7 +10,6 @@ negotiated.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from typing import Final, Protocol, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -18,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from protocol.encoding import decode, encode
 from protocol.errors import MessageError, SignatureError
-from protocol.identifiers import KEY_ID_SIZE, Digest, KeyId, PublicKey, key_id
-from protocol.messages import Message
+from protocol.identifiers import KEY_ID_SIZE, PUBLIC_KEY_SIZE, Digest, KeyId, PublicKey, key_id
+from protocol.messages import Message, ReaderEnrolment
 
 M = TypeVar("M", bound=Message)
 
@@ -91,9 +90,9 @@ def verify(public_key: PublicKey, signed: bytes) -> bytes:
     """The payload of a COSE_Sign1 that `public_key` signed; raises SignatureError whatever is wrong."""
     claimed, payload, signature = _disassemble(signed)
     expected = key_id(public_key)
-    if not hmac.compare_digest(claimed, expected):
+    if claimed != expected:
         raise SignatureError("signed by another key")
-    if public_key[:-1] + bytes([public_key[-1] & 0x7F]) in _SMALL_ORDER:
+    if _is_small_order(public_key):
         raise SignatureError("the key is a point of small order")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(
@@ -119,9 +118,20 @@ def open_message(public_key: PublicKey, signed: bytes, expected: type[M]) -> M:
     return expected.decode(verify(public_key, signed))
 
 
+def open_enrolment(signed: bytes) -> ReaderEnrolment:
+    """A reader's proof of possession, verified with the key that it carries; raises as `open_message`."""
+    carried = ReaderEnrolment.decode(_disassemble(signed)[1])
+    return open_message(carried.public_key, signed, ReaderEnrolment)
+
+
 def digest(signed: bytes) -> Digest:
     """H(x) of the protocol: SHA-256 of the whole COSE_Sign1 as it was sent."""
     return Digest(hashlib.sha256(signed).digest())
+
+
+def _is_small_order(public_key: PublicKey) -> bool:
+    sign_cleared = int.from_bytes(public_key, "little") & ~(1 << 255)
+    return sign_cleared.to_bytes(PUBLIC_KEY_SIZE, "little") in _SMALL_ORDER
 
 
 def _protected_header(kid: KeyId) -> bytes:

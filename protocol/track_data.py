@@ -27,8 +27,8 @@ __all__ = [
 
 CARD_PLAINTEXT_SIZE: Final = 128
 
-# ISO/IEC 7811-2 allows 79 and 40 characters with the check character (LRC), which a wedge reader does not
-# type.
+# ISO/IEC 7811 allows 79, 40 and 107 characters with the check character (LRC); a wedge reader does not type
+# that.
 LONGEST_TRACK1: Final = 78
 LONGEST_TRACK2: Final = 39
 LONGEST_TRACK3: Final = 106
@@ -36,6 +36,8 @@ LONGEST_TRACK3: Final = 106
 _PLAINTEXT_FORMAT: Final = 1
 _READ_ERROR: Final = memoryview(b"E")  # what wedge readers type for a track that they could not read: %E?
 _LINE_ENDS: Final = b"\r\n"
+# What can be a sentinel: nothing that a name, a number or a field separator is made of.
+_MARKS: Final = '!"#$%&()*+,:;<>?@[\\]_`{|}~'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,6 @@ class Sentinels:
             raise InputError("invalid_sentinels", f"Sentinels are four different characters of {_MARKS}")
 
 
-# Neither a letter, nor a digit, nor what separates the fields inside a track.
-_MARKS: Final = "!\"#$%&'()*+,-./:;<>?@[\\]_`{|}~"
 _STANDARD: Final = Sentinels()
 
 

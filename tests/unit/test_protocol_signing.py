@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import MessageError, SignatureError
-from protocol.identifiers import PublicKey, key_id
-from protocol.messages import Outcome, PinRequest, Refusal, RefusalReason
-from protocol.signing import SigningKey, claimed_key_id, digest, open_message, sign_message, verify
+from protocol.identifiers import IssuerId, PublicKey, key_id
+from protocol.messages import Outcome, PinRequest, ReaderEnrolment, Refusal, RefusalReason
+from protocol.signing import (
+    SigningKey,
+    claimed_key_id,
+    digest,
+    open_enrolment,
+    open_message,
+    sign_message,
+    verify,
+)
 from tests.vectors.message_vectors import ISSUER, READER, offer
 
 SIGNED = sign_message(READER, Refusal(digest(b"offer"), RefusalReason.BUSY))
@@ -184,6 +192,15 @@ def test_keys_for_which_anyone_can_sign_are_refused() -> None:
                 forged = cbor2.dumps(cbor2.CBORTag(18, [header, {}, bytes([payload]), point + bytes(32)]))
                 with pytest.raises(SignatureError, match="small order"):
                     verify(point, forged)
+
+
+def test_an_enrolment_is_verified_with_the_key_that_it_carries() -> None:
+    proof = ReaderEnrolment(IssuerId("bank.example"), bytes(16), READER.public_key, "Pi 5")
+    assert open_enrolment(sign_message(READER, proof)) == proof
+    with pytest.raises(SignatureError):  # the attacker enrols the victim's public key as its own
+        open_enrolment(sign_message(ISSUER, proof))
+    with pytest.raises(MessageError):
+        open_enrolment(SIGNED)
 
 
 def test_a_seed_of_another_size_is_refused() -> None:
