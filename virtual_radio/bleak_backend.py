@@ -151,7 +151,9 @@ class _Client(BaseBleakClient):
                 raise BleakError("the virtual radio's ether is gone") from None
             # It is we who are cancelled: the controller must not go on waiting for an advert.
             with suppress(hci.HCI_Error):
-                await asyncio.shield(self._device.cancel_connection())
+                await asyncio.shield(
+                    self._device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+                )
             raise
         if self._device.connections.get(connection.handle) is not connection:
             raise BleakError("failed to connect: the link was lost at once")

@@ -164,6 +164,21 @@ async def test_a_second_central_is_refused(
     assert reader.links.empty()
 
 
+async def test_a_connect_that_was_given_up_leaves_the_radio_free(
+    ether: Ether, reader: Reader, phone: Device, connect: Connect, find_reader: FindReader
+) -> None:
+    target = await find_reader(phone)
+    _, client_class = backends(phone)
+    ether.part()
+    connecting = asyncio.create_task(BleakClient(target, backend=client_class).connect())
+    await asyncio.sleep(0.05)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    ether.meet()
+    assert (await connect(phone)).client.is_connected
+
+
 async def test_of_two_centrals_at_the_same_advert_one_gets_in(
     ether: Ether, reader: Reader, phone: Device, connect: Connect
 ) -> None:
