@@ -1,0 +1,583 @@
+"""The handset's link to the reader against a mocked bleak: finding, connecting, failing, resuming."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDBusError,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+)
+
+from handset_client.adapters.bleak_link import BleakReaderLink
+from handset_client.adapters.link_session import LinkSettings
+from handset_client.effects import Notice, NoticeKind
+from handset_client.ports import ReaderEvent, ReaderLost, ReaderReady, ReaderSaid, ReaderTook
+from protocol import gatt
+from protocol.identifiers import PaymentId, ReaderId, mint, reader_id_text
+from protocol.messages import MessageType
+from tests.unit.handset_air import HELLO, READER, MockAir
+
+PAYMENT = PaymentId(mint("pay", b"\x07" * 16))
+OTHER = ReaderId(bytes.fromhex("ffff2c3d4e5f6071"))
+OFFER = bytes(range(256)) * 6
+QUICK = LinkSettings(
+    scan=0.1, connect=1.0, step=0.3, resume_window=2.0, size_wait=0.1, hang_up=0.5, pauses=(0.01, 0.02)
+)
+
+
+@pytest.fixture
+def air() -> MockAir:
+    return MockAir()
+
+
+@pytest.fixture
+async def link(air: MockAir) -> AsyncIterator[BleakReaderLink]:
+    link = BleakReaderLink(QUICK, air.backends())
+    yield link
+    await link.close()
+    assert air.open_links == []
+
+
+async def until(link: BleakReaderLink, wanted: type | NoticeKind, within: float = 5.0) -> list[ReaderEvent]:
+    """Every event up to the wanted one, which is last."""
+    events: list[ReaderEvent] = []
+    async with asyncio.timeout(within):
+        while True:
+            events.append(await link.next_event())
+            last = events[-1]
+            if isinstance(wanted, NoticeKind):
+                if isinstance(last, Notice) and last.kind is wanted:
+                    return events
+            elif isinstance(last, wanted):
+                return events
+
+
+def kinds(events: list[ReaderEvent]) -> list[NoticeKind]:
+    return [event.kind for event in events if isinstance(event, Notice)]
+
+
+async def test_it_finds_the_reader_and_hands_on_its_hello(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert events == [
+        Notice(NoticeKind.READER_FOUND, reader_id_text(READER)),
+        ReaderReady(READER, HELLO + b"1"),
+    ]
+    assert air.scan_filters == [[gatt.SERVICE_UUID]]
+
+
+async def test_it_reads_subscribes_then_writes(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    order = [(name, detail) for name, detail in air.calls if name in ("read", "subscribe", "write")]
+    assert order[:3] == [
+        ("read", gatt.READER_INFO_UUID),
+        ("subscribe", gatt.CIPHERTEXT_UUID),
+        ("subscribe", gatt.STATUS_UUID),
+    ]
+    assert {name for name, _ in order[3:]} == {"write"}
+
+
+async def test_connecting_twice_is_connecting_once(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    link.connect()
+    await until(link, ReaderReady)
+    link.connect()
+    assert air.count("connect") == 1
+
+
+async def test_messages_go_both_ways_and_delivery_is_told(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    await until(link, ReaderTook)
+    assert reader.received == [(MessageType.KEY_OFFER, OFFER)]
+    reader.say(MessageType.CARD_ENVELOPE, b"sealed" * 200)
+    assert (await until(link, ReaderSaid))[-1] == ReaderSaid(MessageType.CARD_ENVELOPE, b"sealed" * 200)
+
+
+async def test_delivery_names_the_message(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    link.send(PAYMENT, MessageType.OUTCOME, b"outcome")
+    assert (await until(link, ReaderTook))[-1] == ReaderTook(PAYMENT, MessageType.OUTCOME)
+
+
+@pytest.mark.parametrize("size", [20, 23, 100, 244, 509])
+async def test_any_value_size(size: int) -> None:
+    air = MockAir(value_size=size)
+    reader = air.add()
+    link = BleakReaderLink(QUICK, air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    await until(link, ReaderTook)
+    assert reader.received == [(MessageType.KEY_OFFER, OFFER)]
+    await link.close()
+
+
+async def test_a_platform_that_learns_its_mtu_late_is_waited_for(air: MockAir, link: BleakReaderLink) -> None:
+    air.platform_size = 20
+    air.plan("subscribe", 2, lambda: asyncio.get_running_loop().call_later(0.02, _grow, air))
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    await until(link, ReaderTook)
+    assert max(len(detail) for name, detail in air.calls if name == "write") > 400
+
+
+def _grow(air: MockAir) -> None:
+    air.platform_size = 509
+
+
+# The scan
+
+
+async def test_a_scan_that_finds_nothing_says_so_once_and_goes_on(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    link.connect()
+    await until(link, NoticeKind.READER_NOT_FOUND)
+    air.add()
+    events = await until(link, ReaderReady)
+    assert NoticeKind.READER_NOT_FOUND not in kinds(events)
+
+
+async def test_what_is_no_reader_is_not_connected_to(air: MockAir, link: BleakReaderLink) -> None:
+    air.add().advertised_services = ["0000180d-0000-1000-8000-00805f9b34fb"]
+    link.connect()
+    await until(link, NoticeKind.READER_NOT_FOUND)
+    assert air.count("connect") == 0
+
+
+async def test_a_chosen_reader_is_told_from_others_by_name_without_connecting(air: MockAir) -> None:
+    air.add(OTHER, "C0:00:00:00:00:0F")
+    air.add(READER)
+    link = BleakReaderLink(_choosing(READER), air.backends())
+    link.connect()
+    assert isinstance((await until(link, ReaderReady))[-1], ReaderReady)
+    assert [detail for name, detail in air.calls if name == "connect"] == ["C0:00:00:00:00:01"]
+    await link.close()
+
+
+async def test_a_chosen_reader_is_told_from_others_by_its_info_where_no_name_is_heard(air: MockAir) -> None:
+    air.add(OTHER, "C0:00:00:00:00:0F").name = None
+    air.add(READER).name = None
+    link = BleakReaderLink(_choosing(READER), air.backends())
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert events[-1] == ReaderReady(READER, HELLO + b"1")
+    assert kinds(events)[0] is NoticeKind.OTHER_READER
+    await link.close()
+
+
+async def test_a_reader_of_a_newer_version_is_named(air: MockAir, link: BleakReaderLink) -> None:
+    air.add().info = gatt.ReaderInfo((2, 3), READER, 1, (9, 9)).encode()
+    link.connect()
+    await until(link, NoticeKind.READER_TOO_NEW)
+
+
+@pytest.mark.parametrize("info", [b"", b"\x00", b"\xff" * 19, b"x" * 200, b"\x84"])
+async def test_garbage_in_reader_info_is_no_reader(air: MockAir, link: BleakReaderLink, info: bytes) -> None:
+    air.add().info = info
+    link.connect()
+    await until(link, NoticeKind.READER_FAILED)
+    assert air.count("write") == 0
+
+
+async def test_a_key_that_cannot_be_written_with_response_is_refused(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    air.key_properties = ["write-without-response"]
+    air.add()
+    link.connect()
+    await until(link, NoticeKind.READER_FAILED)
+    assert air.count("write") == 0
+
+
+async def test_a_link_that_a_killed_process_left_behind_is_taken_up(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    air.left_connected.append(air.add())
+    link.connect()
+    await until(link, ReaderReady)
+
+
+@pytest.mark.parametrize(
+    ("error", "notice"),
+    [
+        (
+            BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF),
+            NoticeKind.BLUETOOTH_OFF,
+        ),
+        (
+            BleakBluetoothNotAvailableError("none", BleakBluetoothNotAvailableReason.NO_BLUETOOTH),
+            NoticeKind.BLUETOOTH_OFF,
+        ),
+        (
+            BleakBluetoothNotAvailableError("no", BleakBluetoothNotAvailableReason.DENIED_BY_USER),
+            NoticeKind.BLUETOOTH_DENIED,
+        ),
+        (BleakDBusError("org.bluez.Error.InProgress", ["busy"]), NoticeKind.BLUETOOTH_FAILED),
+        (FileNotFoundError("no system bus"), NoticeKind.BLUETOOTH_FAILED),
+        (EOFError(), NoticeKind.BLUETOOTH_FAILED),
+    ],
+    ids=["off", "none", "denied", "dbus", "no bus", "bus closed"],
+)
+async def test_bluetooth_that_does_not_work_is_said_and_tried_again(
+    air: MockAir, link: BleakReaderLink, error: Exception, notice: NoticeKind
+) -> None:
+    air.add()
+    air.plan("scan", 1, error)
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert kinds(events)[0] is notice
+
+
+# Failures on the way up
+
+
+@pytest.mark.parametrize("step", ["scan", "connect", "read", "subscribe", "write"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        BleakError("failed to connect"),
+        BleakDeviceNotFoundError("C0:00:00:00:00:01"),
+        BleakGATTProtocolError(0x0E),
+        TimeoutError(),
+        OSError("driver"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_one_failure_at_any_step_is_overcome(
+    air: MockAir, link: BleakReaderLink, step: str, error: Exception
+) -> None:
+    air.add()
+    air.plan(step, 1, error)
+    link.connect()
+    await until(link, ReaderReady)
+
+
+async def test_failure_after_failure_is_said_once(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    for nth in range(1, 6):
+        air.plan("connect", nth, BleakError("le-connection-abort-by-local"))
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert kinds(events).count(NoticeKind.READER_FAILED) == 1
+
+
+@pytest.mark.parametrize("step", ["connect", "read", "subscribe", "write"])
+async def test_a_link_that_drops_at_any_step_is_tried_again(
+    air: MockAir, link: BleakReaderLink, step: str
+) -> None:
+    air.add()
+    air.plan(step, 1, air.drop_links)
+    link.connect()
+    await until(link, ReaderReady)
+
+
+@pytest.mark.parametrize("step", ["connect", "read", "subscribe", "write"])
+async def test_a_step_that_hangs_is_given_up(air: MockAir, step: str) -> None:
+    air.add()
+    air.plan(step, 1, lambda: asyncio.sleep(3600))
+    settings = LinkSettings(scan=0.1, connect=0.2, step=0.2, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
+    link = BleakReaderLink(settings, air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    await link.close()
+
+
+async def test_a_bug_is_no_bad_radio(air: MockAir) -> None:
+    air.add()
+    air.plan("read", 1, KeyError("a bug"))
+    link = BleakReaderLink(QUICK, air.backends())
+    link.connect()
+    with pytest.raises(KeyError):
+        await until(link, ReaderReady)
+    await link.close()
+
+
+# Drops and resumption
+
+
+async def test_a_write_failing_in_the_middle_of_a_message_is_resumed(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.plan("write", 2, BleakError("write failed"))
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    events = await until(link, ReaderTook)
+    assert kinds(events) == [NoticeKind.READER_CONNECTION_LOST, NoticeKind.READER_RESUMED]
+    assert reader.received == [(MessageType.KEY_OFFER, OFFER)]
+    assert reader.hellos == 1
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_a_drop_at_any_write_of_a_message_is_resumed(nth: int) -> None:
+    air = MockAir(value_size=200)
+    reader = air.add()
+    link = BleakReaderLink(QUICK, air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    air.plan("write", nth, air.drop_links)
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    await until(link, ReaderTook)
+    assert reader.received == [(MessageType.KEY_OFFER, OFFER)]
+    await link.close()
+
+
+async def test_a_drop_in_the_middle_of_the_readers_message_is_resumed(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+
+    def first_half_then_gone(values: list[bytes]) -> list[bytes]:
+        if len(values) < 2:
+            return values
+        reader.on_values = lambda values: values
+        asyncio.get_running_loop().call_later(0.02, air.drop_links)
+        return values[:1]
+
+    reader.on_values = first_half_then_gone
+    reader.say(MessageType.CARD_ENVELOPE, OFFER)
+    events = await until(link, ReaderSaid)
+    assert events[-1] == ReaderSaid(MessageType.CARD_ENVELOPE, OFFER)
+    assert NoticeKind.READER_RESUMED in kinds(events)
+
+
+async def test_what_is_sent_while_the_link_is_down_goes_out_after_it(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.drop_links()
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+    await until(link, ReaderTook)
+    assert reader.received == [(MessageType.KEY_OFFER, OFFER)]
+
+
+async def test_reconnecting_goes_straight_to_the_known_device(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.drop_links()
+    await until(link, NoticeKind.READER_RESUMED)
+    assert air.count("scan") == 1
+
+
+async def test_a_known_device_that_fails_is_looked_for_again(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.plan("connect", 1, BleakDeviceNotFoundError("C0:00:00:00:00:01"))
+    air.drop_links()
+    await until(link, NoticeKind.READER_RESUMED)
+    assert air.count("scan") == 2
+
+
+async def test_a_reader_that_forgot_the_session_is_lost_and_greets_anew(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.drop_links()
+    reader.forget_session()
+    events = await until(link, ReaderReady)
+    assert ReaderLost() in events
+    assert events[-1] == ReaderReady(READER, HELLO + b"2")
+
+
+async def test_a_reader_away_for_too_long_is_lost_and_still_looked_for(air: MockAir) -> None:
+    reader = air.add()
+    settings = LinkSettings(scan=0.05, resume_window=0.2, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
+    link = BleakReaderLink(settings, air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    air.readers.clear()
+    for nth in range(1, 40):
+        air.plan("connect", nth, BleakError("out of range"))
+    air.drop_links()
+    await until(link, ReaderLost)
+    air.readers.append(reader)
+    events = await until(link, ReaderReady)
+    assert NoticeKind.READER_RESUMED not in kinds(events)
+    await link.close()
+
+
+async def test_resuming_goes_to_the_same_reader_only(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    air.plan("connect", 1, BleakError("gone"))
+    air.readers.remove(reader)
+    air.add(OTHER, "C0:00:00:00:00:0F").name = None
+    air.drop_links()
+    await until(link, NoticeKind.OTHER_READER)
+    air.readers.append(reader)
+    await until(link, NoticeKind.READER_RESUMED)
+
+
+# Garbage and disorder from the reader
+
+
+async def test_notifications_out_of_order_are_asked_for_again(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+
+    def swap_once(values: list[bytes]) -> list[bytes]:
+        if len(values) < 3:
+            return values
+        reader.on_values = lambda values: values
+        return [values[0], values[2], values[1], *values[3:]]
+
+    reader.on_values = swap_once
+    reader.say(MessageType.CARD_ENVELOPE, OFFER)
+    assert (await until(link, ReaderSaid))[-1] == ReaderSaid(MessageType.CARD_ENVELOPE, OFFER)
+
+
+async def test_a_lost_notification_is_asked_for_again(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+
+    def lose_second(values: list[bytes]) -> list[bytes]:
+        if len(values) < 3:
+            return values
+        reader.on_values = lambda values: values
+        return [values[0], *values[2:]]
+
+    reader.on_values = lose_second
+    reader.say(MessageType.CARD_ENVELOPE, OFFER)
+    assert (await until(link, ReaderSaid))[-1] == ReaderSaid(MessageType.CARD_ENVELOPE, OFFER)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff", b"\x80\x01", b"\x00", b"\xbf" * 20, b"\x90\x01\xff\xff"])
+async def test_garbage_ends_the_session_and_begins_another(
+    air: MockAir, link: BleakReaderLink, garbage: bytes
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    assert reader.client is not None
+    reader.client.notify(gatt.CIPHERTEXT_UUID, garbage)
+    events = await until(link, ReaderReady)
+    assert ReaderLost() in events
+    assert NoticeKind.READER_FAILED in kinds(events)
+
+
+async def test_a_status_is_for_the_screen_and_an_unknown_one_for_nobody(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    assert reader.client is not None
+    for value in (b"", b"\xee", b"ab", gatt.Status.WAITING_FOR_CARD.encode()):
+        reader.client.notify(gatt.STATUS_UUID, value)
+    assert await until(link, NoticeKind.READER_STATUS) == [
+        Notice(NoticeKind.READER_STATUS, "waiting_for_card")
+    ]
+
+
+# The end of a session
+
+
+async def test_releasing_hangs_up_and_the_next_connect_is_another_session(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    link.release()
+    link.connect()
+    assert (await until(link, ReaderReady))[-1] == ReaderReady(READER, HELLO + b"2")
+    assert len(air.open_links) == 1
+
+
+async def test_what_was_sent_before_a_release_still_arrives(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    link.send(PAYMENT, MessageType.OUTCOME, OFFER)
+    link.release()
+    link.connect()
+    await until(link, ReaderReady)
+    assert reader.received == [(MessageType.OUTCOME, OFFER)]
+
+
+async def test_word_of_a_released_session_is_not_heard(air: MockAir, link: BleakReaderLink) -> None:
+    air.add()
+    link.connect()
+    acknowledged = asyncio.Event()
+    air.plan("write", 2, acknowledged.set)  # the hello is in the queue by then, and nobody has looked
+    await acknowledged.wait()
+    link.release()
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert [event for event in events if isinstance(event, ReaderReady)] == [
+        ReaderReady(READER, HELLO + b"2")
+    ]
+
+
+async def test_a_scan_is_cut_short_by_a_release(air: MockAir) -> None:
+    link = BleakReaderLink(LinkSettings(scan=600, hang_up=0.5), air.backends())
+    scanning = asyncio.Event()
+    air.plan("scan", 1, scanning.set)
+    link.connect()
+    await scanning.wait()
+    link.release()
+    async with asyncio.timeout(1):
+        await link.close()
+    assert air.count("scan stop") == 1
+
+
+async def test_sending_without_a_session_is_harmless(link: BleakReaderLink) -> None:
+    link.send(PAYMENT, MessageType.KEY_OFFER, OFFER)
+
+
+async def test_a_disconnect_that_fails_does_not_hold_anything_up(air: MockAir) -> None:
+    air.add()
+    link = BleakReaderLink(QUICK, air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    air.plan("disconnect", 1, lambda: asyncio.sleep(3600))
+    async with asyncio.timeout(5):
+        await link.close()
+
+
+async def test_no_value_reaches_the_log(
+    air: MockAir, link: BleakReaderLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    assert logging.getLogger("bleak").getEffectiveLevel() >= logging.INFO
+    assert HELLO.decode() not in caplog.text
+    assert HELLO.hex() not in caplog.text
+
+
+def _choosing(reader_id: ReaderId) -> LinkSettings:
+    return LinkSettings(reader_id=reader_id, scan=0.1, step=0.3, size_wait=0.1, hang_up=0.5, pauses=(0.01,))
