@@ -65,6 +65,7 @@ class BlessLink:
 
     async def stop(self) -> None:
         """Hang up and take the service down; safe to call when start failed half-way."""
+        self._handlers = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
