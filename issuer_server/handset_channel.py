@@ -157,12 +157,8 @@ class HandsetChannel:
         self._phones[handset.id] = phone
 
         async def push(frame: bytes) -> bytes:
-            try:
-                self._push(phone, frame)
-            except SessionBroken as error:
-                _log.warning("handset %s: %s", handset.id, error, extra={"handset_id": handset.id})
-                await self._forget(phone, CLOSE_BROKEN, str(error).encode())
-                raise NoResponders(handset.id) from None
+            if not await self._push(phone, frame):
+                raise NoResponders(handset.id)
             return b""
 
         phone.frames_in = await self._parts.bus.subscribe(handset_subject(handset.id), push)
@@ -224,28 +220,35 @@ class HandsetChannel:
             return
         seq = frame.get("seq")
         if phone.session.is_new(seq):
-            if reply := await self._ask_owner(phone.handset, frame):
-                self._push(phone, reply)
+            for reply in await self._ask_owner(phone.handset, frame):
+                await self._push(phone, reply)
             # Counted after it was dealt with: what could not be dealt with comes again.
             phone.session.took(seq)
         await socket.send_str(f'{{"type":"ack","received":{phone.session.received}}}')
 
-    async def _ask_owner(self, handset: HandsetRecord, frame: dict[str, Any]) -> bytes:
+    async def _ask_owner(self, handset: HandsetRecord, frame: dict[str, Any]) -> tuple[bytes, ...]:
         try:
             message = frames.read_phone_message(frame)
         except frames.FrameError as error:
             _log.warning("handset %s: frame dropped: %s", handset.id, error.code)
-            return frames.error(error.code, str(error))
+            return (frames.error(error.code, str(error)),)
         word = json.dumps({"handset_id": handset.id, "frame": frame}).encode()
         try:
-            return await self._parts.bus.request(payment_subject(message.payment_id), word)
+            reply = await self._parts.bus.request(payment_subject(message.payment_id), word)
         except NoResponders:
             return await answer_late(self._parts.storage, self._parts.signing_key, handset, message)
+        return (reply,) if reply else ()
 
-    @staticmethod
-    def _push(phone: _Phone, frame: bytes) -> None:
-        phone.session.push(frame)
+    async def _push(self, phone: _Phone, frame: bytes) -> bool:
+        """Whether the session took the frame; one that is full is given up."""
+        try:
+            phone.session.push(frame)
+        except SessionBroken as error:
+            _log.warning("handset %s: %s", phone.handset.id, error, extra={"handset_id": phone.handset.id})
+            await self._forget(phone, CLOSE_BROKEN, str(error).encode())
+            return False
         phone.news.set()
+        return True
 
     async def _forget(self, phone: _Phone, code: int, why: bytes) -> None:
         if self._phones.get(phone.handset.id) is phone:

@@ -11,13 +11,16 @@ from protocol.signing import Signer
 
 async def answer_late(
     storage: Storage, key: Signer, handset: HandsetRecord, message: frames.PhoneMessage
-) -> bytes:
-    """The frame that answers `message`; empty where the payment has not ended: its owner will say how."""
+) -> tuple[bytes, ...]:
+    """The frames that answer `message`; none where the payment has not ended: its owner will say how.
+
+    The outcome is for the reader and closed to the phone, so the phone's own word of the end goes with it.
+    """
     payment = await storage.payment(message.payment_id)
     if payment is None or payment.cardholder_id != handset.cardholder_id:
-        return frames.payment_over(message.payment_id, "unknown_payment")
+        return (frames.payment_over(message.payment_id, "unknown_payment"),)
     if not payment.state.is_final:
-        return b""
+        return ()
     if isinstance(message, frames.OutcomeWanted) and (signed := sign_outcome(key, payment)) is not None:
-        return frames.to_reader(payment.id, "outcome", signed, 0)
-    return frames.payment_over(payment.id, payment.reason or "completed")
+        return frames.to_reader(payment.id, "outcome", signed, 0), frames.result(payment)
+    return (frames.payment_over(payment.id, payment.reason or "completed"),)

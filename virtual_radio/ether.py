@@ -127,7 +127,8 @@ class Ether:
             while True:
                 controller.on_packet(await packets.next_packet())
         except (asyncio.IncompleteReadError, ConnectionError):
-            await asyncio.sleep(self.conditions.supervision_timeout)
+            with suppress(asyncio.CancelledError):  # close() does not wait for the timeout
+                await asyncio.sleep(self.conditions.supervision_timeout)
         except asyncio.CancelledError:
             pass  # close() ends the room; the caller waits for us
         except Exception:

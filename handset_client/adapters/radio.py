@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -36,6 +37,8 @@ async def open_radio(text: str) -> AsyncIterator[Backends]:
         raise InputError(
             "no_virtual_radio", "The virtual radio is not installed. Run: pip install 'blind-relay[demo]'"
         ) from None
+    # Bumble logs a traceback when the ether goes away; the screen says so in words.
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)
     radio = JoinedRadio(parse_endpoint(text.removeprefix(_VIRTUAL)), "handset")
     scanner, client = backends(radio)
     try:

@@ -228,7 +228,8 @@ class BusPhone:
             reply = await self.parts.bus.request(payment_subject(payment_id), word)
         except NoResponders:
             message = read_phone_message(frame)
-            reply = await answer_late(self.parts.storage, self.parts.signing_key, self.handset, message)
+            late = await answer_late(self.parts.storage, self.parts.signing_key, self.handset, message)
+            reply = late[0] if late else b""
         return json.loads(reply) if reply else None
 
     async def heard(self, kind: str, payment_id: PaymentId, nth: int = 1) -> dict[str, Any]:
