@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,38 +35,56 @@ class Receipt:
     status: int
 
 
-class Town:
-    """Programs and their data. `issuer`, `reader` and `phone` are the ones that run now."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A town that was set up in `folder`: who is in it, and where its programs meet."""
 
-    def __init__(self, them: Programs, deadlines: Mapping[str, float]) -> None:
-        self._programs = them
-        self._issuer_port = free_port()
-        self._radio = f"127.0.0.1:{free_port()}"
-        self._set_up_issuer(deadlines)
-        self.issuer = self.start_issuer()
-        self._enrol()
-        self.reader = self.start_reader()
-        self.phone = self.start_phone()
+    folder: Path
+    issuer_url: str
+    radio: str
+    merchant_id: str
+    cardholder_id: str
+    card: Card
 
-    def _set_up_issuer(self, deadlines: Mapping[str, float]) -> None:
-        self._issuer("init", "--port", str(self._issuer_port))
-        with (self._programs.folder / "issuer-data" / "issuer.toml").open("a") as settings:
+
+def set_up(folder: Path, deadlines: Mapping[str, float]) -> Plan:
+    """Init and seed the issuer, enrol reader and phone, log the merchant in; nothing runs afterwards."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with programs(folder) as them:
+        them.run("issuer-server", "init", "--port", str(port))
+        with (folder / "issuer-data" / "issuer.toml").open("a") as settings:
             settings.write("stop_grace = 0.0\n[deadlines]\n")
             settings.writelines(f"{name} = {seconds}\n" for name, seconds in deadlines.items())
-        seeded: Any = json.loads(self._issuer("seed", "--json"))
-        self._merchant, self._owner = seeded["merchant"], seeded["cardholders"][0]
-        cards = {card["label"]: Card(card["stripe"], card["pin"]) for card in self._owner["cards"]}
-        self.card = cards["good"]
+        seeded: Any = json.loads(them.run("issuer-server", "seed", "--json"))
+        merchant, owner = seeded["merchant"], seeded["cardholders"][0]
+        issuer = them.start("issuer", "issuer-server", "run")
+        issuer.expect("listens on")
+        assert "Enrolled" in them.run("reader-peripheral", "enrol", typed=owner["reader_code"])
+        assert "Enrolled" in them.run("handset-client", "enrol", typed=owner["handset_code"])
+        them.run("merchant-terminal", "login", "--issuer", url, typed=merchant["api_key"])
+        assert issuer.stop() == 0
+    good = next(card for card in owner["cards"] if card["label"] == "good")
+    return Plan(
+        folder,
+        url,
+        f"127.0.0.1:{free_port()}",
+        merchant["id"],
+        owner["id"],
+        Card(good["stripe"], good["pin"]),
+    )
 
-    def _issuer(self, *arguments: str) -> str:
-        return self._programs.run("issuer-server", *arguments)
 
-    def _enrol(self) -> None:
-        run = self._programs.run
-        assert "Enrolled" in run("reader-peripheral", "enrol", typed=self._owner["reader_code"])
-        assert "Enrolled" in run("handset-client", "enrol", typed=self._owner["handset_code"])
-        url = f"http://127.0.0.1:{self._issuer_port}"
-        run("merchant-terminal", "login", "--issuer", url, typed=self._merchant["api_key"])
+class Town:
+    """The programs of a plan. `issuer`, `reader` and `phone` are the ones that run now."""
+
+    def __init__(self, them: Programs, plan: Plan) -> None:
+        self._programs = them
+        self._plan = plan
+        self.card = plan.card
+        self.issuer = self.start_issuer()
+        self.reader = self.start_reader()
+        self.phone = self.start_phone()
 
     def start_issuer(self) -> Program:
         """Run the issuer; it answers when this returns."""
@@ -76,7 +95,7 @@ class Town:
     def start_reader(self) -> Program:
         """Run the reader, which serves the virtual radio."""
         self.reader = self._programs.start(
-            "reader", "reader-peripheral", "run", "--radio", f"virtual-serve:{self._radio}"
+            "reader", "reader-peripheral", "run", "--radio", f"virtual-serve:{self._plan.radio}"
         )
         self.reader.expect("advertising as")
         return self.reader
@@ -84,7 +103,7 @@ class Town:
     def start_phone(self) -> Program:
         """Run the phone; the issuer knows that it is there when this returns."""
         self.phone = self._programs.start(
-            "phone", "handset-client", "run", "--radio", f"virtual:{self._radio}"
+            "phone", "handset-client", "run", "--radio", f"virtual:{self._plan.radio}"
         )
         self.phone.expect("Waiting to be called")
         return self.phone
@@ -115,9 +134,9 @@ class Town:
 
     def balances(self) -> tuple[int, int]:
         """What cardholder and merchant own in yen; the command fails where the books do not balance."""
-        rows: Any = json.loads(self._issuer("balance", "--json"))
+        rows: Any = json.loads(self._programs.run("issuer-server", "balance", "--json"))
         yen = {row["owner"]: row["minor"] for row in rows if row["currency"] == "JPY"}
-        return yen[self._owner["id"]], yen.get(self._merchant["id"], 0)
+        return yen[self._plan.cardholder_id], yen.get(self._plan.merchant_id, 0)
 
     # What the person does, each once the program asks for it
 
@@ -154,7 +173,16 @@ class Town:
 @contextmanager
 def town(folder: Path, **deadlines: float) -> Iterator[Town]:
     """Everything set up and running; everything stopped at the end, by force where a test failed."""
-    with programs(folder) as them:
-        place = Town(them, deadlines)
+    with running(set_up(folder, deadlines)) as place:
+        yield place
+
+
+@contextmanager
+def running(plan: Plan, copied_to: Path | None = None) -> Iterator[Town]:
+    """A town that is set up already, or a copy of it, so that many tests may start from one set-up."""
+    if copied_to is not None:
+        shutil.copytree(plan.folder, copied_to, dirs_exist_ok=True)
+    with programs(copied_to or plan.folder) as them:
+        place = Town(them, plan)
         yield place
         place.close()
