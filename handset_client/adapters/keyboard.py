@@ -46,7 +46,10 @@ class Keyboard:
     ) -> None:
         if sys.platform != "win32" and self._settings is not None and self._loop is not None:
             self._loop.remove_reader(self._stream.fileno())
-            termios.tcsetattr(self._stream.fileno(), termios.TCSADRAIN, self._settings)
+            try:
+                termios.tcsetattr(self._stream.fileno(), termios.TCSADRAIN, self._settings)
+            except termios.error:
+                pass  # the terminal's window was closed: nothing is left to give back
         self._loop = None
 
     async def next_key(self) -> str:

@@ -1,0 +1,251 @@
+"""The handset's terminal screen: on a real pseudo-terminal, and on pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from handset_client.adapters.terminal_screen import TerminalScreen
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.issuer_frames import PaymentRequest
+from handset_client.ports import Answer
+from handset_client.wording import NOTICES, REASONS, STEPS, ending_text, notice_text
+from protocol.identifiers import PaymentId, mint
+from protocol.messages import NotSettled
+from protocol.money import Money, currency
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals on Windows")
+
+P1, P2 = (PaymentId(mint("pay", bytes([number]) * 16)) for number in (1, 2))
+REQUEST = PaymentRequest(P1, "田中珈琲店", Money(1200, currency("JPY")), "2 coffees", 60.0)
+
+
+@dataclass
+class Pty:
+    """A terminal: what the screen writes is in `text`, what the person types goes to `type`."""
+
+    master: int
+    screen: TerminalScreen
+    text: str = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    async def until(self, wanted: str) -> str:
+        """Read until `wanted` is on the screen."""
+        async with asyncio.timeout(5):
+            while wanted not in self.text:
+                self.text += (await asyncio.to_thread(os.read, self.master, 4096)).decode()
+        return self.text
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    master, slave = os.openpty()
+    yield master, slave
+    os.close(master)
+
+
+@pytest.fixture
+async def pty(ends: tuple[int, int]) -> Iterator[Pty]:  # type: ignore[misc]
+    master, slave = ends
+    with (
+        os.fdopen(os.dup(slave), "r", encoding="utf-8") as source,
+        os.fdopen(slave, "w", encoding="utf-8") as output,
+        TerminalScreen(source, output) as screen,
+    ):
+        yield Pty(master, screen)
+        await screen.close()
+
+
+async def answer(pty: Pty) -> Answer:
+    async with asyncio.timeout(5):
+        return await pty.screen.next_answer()
+
+
+async def test_the_request_is_shown_with_all_a_person_must_know(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 57.2)
+    text = await pty.until("0:58")
+    for wanted in ("田中珈琲店", "JPY 1,200", "2 coffees", "[A]pprove", "[D]ecline", "58 seconds"):
+        assert wanted in text
+
+
+@pytest.mark.parametrize(
+    ("key", "approved"), [("a", True), ("A", True), ("y", True), ("d", False), ("N", False)]
+)
+async def test_one_key_answers(pty: Pty, key: str, approved: bool) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.type(key)
+    assert await answer(pty) == Answer(P1, approved)
+
+
+async def test_the_countdown_runs_in_its_own_line(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 1.5)
+    text = await pty.until("0:01")
+    assert text.index("0:02") < text.index("\x1b[2K", text.index("0:02")) < text.index("0:01")
+
+
+async def test_a_wrong_key_says_which_are_right(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.type("xa")
+    assert await answer(pty) == Answer(P1, approved=True)
+    await pty.until("Press A to approve or D to decline")
+
+
+async def test_what_was_typed_before_the_request_is_no_answer(pty: Pty) -> None:
+    waiting = asyncio.create_task(pty.screen.next_answer())
+    pty.type("a")
+    await asyncio.sleep(0.05)
+    pty.screen.ask(REQUEST, 60)
+    pty.type("d")
+    async with asyncio.timeout(5):
+        assert await waiting == Answer(P1, approved=False)
+
+
+async def test_after_approval_the_countdown_stops_and_d_calls_it_off(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.screen.tell(Progress(P1, Step.SWIPE_NOW))
+    await pty.until(STEPS[Step.SWIPE_NOW])
+    pty.type("ad")
+    assert await answer(pty) == Answer(P1, approved=False)
+
+
+async def test_after_the_pin_it_is_too_late(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.screen.tell(Progress(P1, Step.PIN_SENT))
+    waiting = asyncio.create_task(pty.screen.next_answer())
+    pty.type("d")
+    await pty.until("too late")
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_progress_of_another_payment_is_not_shown_as_this_ones(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.screen.tell(Progress(P2, Step.ENTER_PIN))
+    pty.screen.tell(Progress(P1, Step.READER_READY))
+    assert STEPS[Step.ENTER_PIN] not in await pty.until(STEPS[Step.READER_READY])
+
+
+@pytest.mark.parametrize("key", ["q", "\x04"])
+async def test_quitting(pty: Pty, key: str) -> None:
+    pty.type(key)
+    with pytest.raises(EOFError):
+        await answer(pty)
+
+
+async def test_a_closed_terminal_is_quitting(pty: Pty, ends: tuple[int, int]) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, ends[0])
+    os.close(null)
+    with pytest.raises(EOFError):
+        await answer(pty)
+
+
+async def test_the_terminal_is_given_back_as_it_was(ends: tuple[int, int]) -> None:
+    import termios
+
+    before = termios.tcgetattr(ends[1])
+    with os.fdopen(ends[1], "r", encoding="utf-8") as source:
+        with TerminalScreen(source, io.StringIO()):
+            assert termios.tcgetattr(source.fileno()) != before
+        assert termios.tcgetattr(source.fileno()) == before
+
+
+async def test_the_result_and_the_next_step(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.screen.finish(Ending(REQUEST, End.COMPLETED, None, "1234"))
+    await pty.until("Paid JPY 1,200 to 田中珈琲店 with card ending 1234.")
+
+
+class Piped:
+    """Standard input that is no terminal."""
+
+    def __init__(self, lines: str) -> None:
+        read, write = os.pipe()
+        os.write(write, lines.encode())
+        os.close(write)
+        self.source = os.fdopen(read, "r", encoding="utf-8")
+        self.output = io.StringIO()
+
+
+async def test_a_piped_answer_waits_for_its_request() -> None:
+    piped = Piped("approve\n")
+    with TerminalScreen(piped.source, piped.output) as screen:
+        waiting = asyncio.create_task(screen.next_answer())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        screen.ask(REQUEST, 60)
+        async with asyncio.timeout(5):
+            assert await waiting == Answer(P1, approved=True)
+        await screen.close()
+    assert "Type a (approve) or d (decline), Enter." in piped.output.getvalue()
+    assert "\x1b" not in piped.output.getvalue()
+    piped.source.close()
+
+
+async def test_the_end_of_a_pipe_leaves_the_phone_running() -> None:
+    piped = Piped("")
+    with TerminalScreen(piped.source, piped.output) as screen:
+        screen.ask(REQUEST, 60)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await screen.next_answer()
+        await screen.close()
+    piped.source.close()
+
+
+async def test_standard_input_from_dev_null() -> None:
+    with open(os.devnull, encoding="utf-8") as source, TerminalScreen(source, io.StringIO()) as screen:  # noqa: ASYNC230
+        screen.ask(REQUEST, 60)
+        await screen.close()
+
+
+async def test_seconds_are_said_aloud_where_no_line_can_be_rewritten() -> None:
+    piped = Piped("")
+    with TerminalScreen(piped.source, piped.output) as screen:
+        screen.ask(REQUEST, 5.05)
+        await asyncio.sleep(0.2)
+        await screen.close()
+    assert "5 seconds left" in piped.output.getvalue()
+    piped.source.close()
+
+
+# The words
+
+
+@pytest.mark.parametrize("reason", list(NotSettled))
+def test_every_reason_has_words_and_a_next_step(reason: NotSettled) -> None:
+    happened, next_step = ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))
+    assert happened.startswith("Not paid: JPY 1,200 to 田中珈琲店: ")
+    assert "no reason known" not in happened
+    assert next_step.endswith(".")
+    assert reason in REASONS
+
+
+@pytest.mark.parametrize("reason", [None, "something_new"])
+def test_a_reason_of_a_newer_issuer_still_says_something(reason: str | None) -> None:
+    assert ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))[1]
+
+
+@pytest.mark.parametrize("end", [End.UNKNOWN, End.SEE_READER])
+def test_who_does_not_know_must_not_pay_again(end: End) -> None:
+    assert "Do not pay again" in ending_text(Ending(REQUEST, end))[1]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_every_step_has_words(step: Step) -> None:
+    assert STEPS[step].endswith(".")
+
+
+@pytest.mark.parametrize("kind", list(NoticeKind))
+def test_every_notice_has_words(kind: NoticeKind) -> None:
+    assert kind in NOTICES
+    assert "{" not in notice_text(Notice(kind))
+    assert "{" not in notice_text(Notice(kind, "detail")).replace("{detail}", "")
