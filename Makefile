@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types imports lock clean
+.PHONY: help setup demo test lint types imports machines lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -33,6 +33,9 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+machines: $(READY) ## draw docs/machines/ from the transition tables
+	$(BIN)/python -m tools.draw_machines
 
 lock: ## write requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra test --group build \
