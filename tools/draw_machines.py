@@ -1,4 +1,4 @@
-"""Draws docs/machines/ from the transition tables: `make machines`. A test holds the drawings to the tables."""
+"""Draws docs/machines/ from the transition tables: `make machines`. A test keeps the drawings current."""
 
 from __future__ import annotations
 
