@@ -11,8 +11,8 @@ send come out. It opens no socket, reads no clock and draws no random number. Bo
 
 One message is under way in each direction. It is acknowledged by the START of the next message the other way
 or, where none follows within ACK_DELAY, by an ACK. A session outlives links: HELLO says what each side holds,
-and the rest goes on from there. A message is delivered once, in order, or its loss is told: by SessionLost,
-PeerFailed or a Connected that is not `resumed`.
+and the rest goes on from there. A message is delivered once, in order, or its loss is told by SessionLost or
+PeerFailed.
 """
 
 from __future__ import annotations
