@@ -289,7 +289,8 @@ PAYMENT_TABLE: Final[TransitionTable[PaymentState, PaymentEvent, Effect]] = Tran
         **{
             (state, ending.event): Move(_S.NOT_SETTLED, _ending_effects(ending, state))
             for ending in ENDINGS
-            for state in ending.states
+            for state in PaymentState  # in the enum's order: a set's changes from run to run
+            if state in ending.states
         },
     },
     FINAL_STATES,

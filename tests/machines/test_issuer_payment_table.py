@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TypeAlias
 
 import pytest
 
@@ -22,7 +23,9 @@ from protocol.errors import IllegalTransition
 from protocol.messages import REFUSAL_REASONS, NotSettled, RefusalReason
 from protocol.transition_table import to_mermaid
 
-S, E, F = PaymentState, PaymentEvent, Effect
+S: TypeAlias = PaymentState
+E: TypeAlias = PaymentEvent
+F: TypeAlias = Effect
 
 FORWARD = {
     (S.REQUESTED, E.PHONE_REACHED): S.CALLING,
