@@ -18,7 +18,8 @@ E = TypeVar("E", bound=Enum)
 F = TypeVar("F", bound=Enum)
 
 
-@dataclass(frozen=True, slots=True)
+# No slots here: before Python 3.13 a frozen generic with slots cannot be built as Move[S, F](...).
+@dataclass(frozen=True)
 class Move(Generic[S, F]):
     """Where a transition leads, and what the caller shall do, in this order."""
 
@@ -26,7 +27,7 @@ class Move(Generic[S, F]):
     effects: tuple[F, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TransitionTable(Generic[S, E, F]):
     """All moves of one role. `role` names the machine in errors and diagrams.
 
