@@ -1,0 +1,213 @@
+"""The narrator for people: a paced, 80-column telling. Times are when things happened, not when they are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from demo.happenings import Event, Happening, Json, Party
+
+WIDEST: Final = 80
+"""Columns: a telling in longer lines is harder to read, and a narrow terminal must not tear it."""
+
+STYLES: Final[Mapping[Party, str]] = {
+    Party.MERCHANT: "yellow",
+    Party.ISSUER: "green",
+    Party.PHONE: "cyan",
+    Party.READER: "magenta",
+    Party.PERSON: "bold",
+    Party.RADIO: "blue",
+}
+
+LINE_SECONDS: Final = 0.16
+BLOCK_SECONDS: Final = 0.7
+"""At pace 1: how long a line, and a block with bytes in it, stand before the next may come."""
+
+
+class ConsoleNarrator:
+    """Prints through rich; without a terminal there are no colours and nothing is lost.
+
+    `pace` stretches the pauses between lines; 0 prints at once.
+    """
+
+    def __init__(self, stream: TextIO, pace: float, *, no_colour: bool = False) -> None:
+        self._console = Console(file=stream, highlight=False, no_color=no_colour, markup=False, emoji=False)
+        self._console.width = min(WIDEST, self._console.width) if stream.isatty() else WIDEST
+        self._pace = pace
+        self._plain = (stream.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16")
+        self._waiting: asyncio.Queue[Happening] = asyncio.Queue()
+        self._printer = asyncio.create_task(self._print_all())
+        self._last: Event | None = None
+
+    def tell(self, happening: Happening) -> None:
+        """Queue it; printing has its own pace."""
+        self._waiting.put_nowait(happening)
+
+    async def caught_up(self) -> None:
+        """Everything told so far is on the screen; raises what the printing raised."""
+        joining = asyncio.ensure_future(self._waiting.join())
+        await asyncio.wait({joining, self._printer}, return_when=asyncio.FIRST_COMPLETED)
+        if self._printer.done():
+            joining.cancel()
+            self._printer.result()
+
+    async def close(self) -> None:
+        """Print the rest, then stop."""
+        try:
+            await self.caught_up()
+        finally:
+            self._printer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._printer
+
+    async def _print_all(self) -> None:
+        while True:
+            happening = await self._waiting.get()
+            try:
+                renderable = self._render(happening)
+                if renderable is not None:
+                    self._console.print(renderable)
+                pause = BLOCK_SECONDS if happening.event is Event.OPENED else LINE_SECONDS
+                if happening.at is not None and self._pace:
+                    await asyncio.sleep(pause * self._pace)
+            finally:
+                self._last = happening.event
+                self._waiting.task_done()
+
+    # -- how each kind looks
+
+    def _render(self, happening: Happening) -> RenderableType | None:
+        match happening.event:
+            case Event.STORY:
+                return self._story(happening)
+            case Event.SETUP:
+                return self._row("", happening.route, happening.text, "")
+            case Event.PAYMENT:
+                return self._title(happening.text)
+            case Event.OPENED:
+                return self._side_by_side(happening)
+            case Event.LEARNED | Event.LEDGER | Event.RADIO:
+                return self._table(happening)
+            case Event.RECEIPT:
+                return Padding(Text(happening.text, style=STYLES[Party.MERCHANT]), (1, 0, 0, 20))
+            case Event.FINISHED:
+                good = happening.facts.get("as_expected") is True
+                return Padding(Text(happening.text, style="bold green" if good else "bold red"), (1, 0, 0, 0))
+            case _:
+                seconds = "" if happening.at is None else f"{happening.at:.3f}"
+                style = {Event.ATTACK: "red", Event.DEFENCE: "bold green"}.get(happening.event, "")
+                return self._row(seconds, happening.route, happening.text, happening.steps, style)
+
+    def _title(self, text: str) -> RenderableType:
+        rule = "-" if self._plain else "─"
+        line = Text(f"{text} ", style="bold")
+        line.append(rule * max(0, self._console.width - cell_len(text) - 1), style="dim")
+        return Padding(line, (1, 0, 0, 0))
+
+    def _story(self, happening: Happening) -> RenderableType:
+        both = Table.grid(padding=0)
+        both.add_row(self._title(happening.text))
+        story = happening.facts.get("story")
+        both.add_row(Text(str(story)))
+        both.add_row(Padding(self._parties(), (1, 0, 0, 0)))
+        return both
+
+    def _parties(self) -> RenderableType:
+        """The patent's picture with today's wires."""
+        left, right, both = ("<", ">", "-") if self._plain else ("◀", "▶", "─")
+        line = Text()
+        roles = Text()
+        for party, wire, role in (
+            (Party.MERCHANT, f" {both}{both} HTTP {both}{right} ", "shop computer 4"),
+            (Party.ISSUER, f" {left} WebSocket {right} ", "host computer 3"),
+            (Party.PHONE, f" {left} Bluetooth LE {right} ", "mobile phone 2"),
+            (Party.READER, "", "card reader 1"),
+        ):
+            start = cell_len(line.plain)
+            line.append(party.value, style=f"bold {STYLES[party]}")
+            line.append(wire, style="dim")
+            roles.append(" " * max(1 if roles.plain else 0, start - cell_len(roles.plain)))
+            roles.append(role, style="dim")
+        grid = Table.grid(padding=0)
+        grid.add_row(line)
+        grid.add_row(roles)
+        return grid
+
+    def _row(
+        self, seconds: str, route: tuple[Party, ...], text: str, steps: str, style: str = ""
+    ) -> RenderableType:
+        grid = Table.grid(padding=(0, 1), pad_edge=False, expand=True)
+        grid.add_column(width=7, justify="right", style="dim")
+        grid.add_column(width=23, no_wrap=True)
+        grid.add_column(ratio=1)
+        grid.add_column(width=8, justify="right", style="dim", no_wrap=True)
+        arrow = " > " if self._plain else " ▶ "
+        way = Text()
+        for position, party in enumerate(route):
+            if position:
+                way.append(arrow, style="dim")
+            way.append(party.value, style=STYLES[party])
+        grid.add_row(seconds, way, Text(text, style=style), steps)
+        return grid
+
+    def _side_by_side(self, happening: Happening) -> RenderableType:
+        """What the phone saw beside what the issuer saw."""
+        boxes = Table.grid(padding=(0, 1), pad_edge=False, expand=True)
+        boxes.add_column(width=7)
+        boxes.add_column(ratio=1)
+        boxes.add_column(ratio=1)
+        phone, issuer = happening.facts.get("phone_saw"), happening.facts.get("issuer_saw")
+        boxes.add_row(
+            "",
+            self._box("the phone saw", phone, Party.PHONE),
+            self._box("the issuer saw", issuer, Party.ISSUER),
+        )
+        return boxes
+
+    def _box(self, title: str, lines: Json, party: Party) -> RenderableType:
+        assert isinstance(lines, list)
+        return Panel(
+            Text("\n".join(str(line) for line in lines)),
+            title=title,
+            title_align="left",
+            border_style=STYLES[party],
+            box=box.ASCII if self._plain else box.SQUARE,
+            padding=(0, 1),
+        )
+
+    def _table(self, happening: Happening) -> RenderableType:
+        rows = happening.facts.get("rows")
+        assert isinstance(rows, list)
+        table = Table(
+            box=box.ASCII if self._plain else box.HORIZONTALS,
+            show_header=False,
+            expand=True,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            show_lines=happening.event is Event.LEARNED,
+        )
+        first, *others = rows
+        assert isinstance(first, list)
+        table.add_column(width=12, no_wrap=True)
+        for position in range(1, len(first)):
+            last = position == len(first) - 1
+            table.add_column(ratio=1 if last else None, justify="left" if last else "right", no_wrap=not last)
+        for row in rows:
+            assert isinstance(row, list)
+            name = str(row[0])
+            style = STYLES[Party(name)] if name in set(Party) else ""
+            table.add_row(Text(name, style=style), *(Text(str(cell)) for cell in row[1:]))
+        both = Table.grid(padding=0, expand=True)
+        both.add_row(self._title(happening.text))
+        both.add_row(table)
+        return both
