@@ -47,6 +47,11 @@ class TerminalSwiper(WedgeSwiper):
         super().disarm()
         self._on_wanted()
 
+    def finish(self) -> None:
+        """The swipe is over: until the next is wanted, lines of a pipe stay in the pipe."""
+        super().finish()
+        self._on_wanted()
+
 
 class TerminalInput:
     """One file descriptor, shared by its `swiper` and by itself as ports.Keypad."""

@@ -99,7 +99,7 @@ class Bench:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
     def sent(self, kind: type[M]) -> tuple[bytes, M]:
-        """The last message of a kind that was sent: its signed bytes, and the message, with its signature checked."""
+        """The last message of a kind that was sent: its signed bytes, and the message, verified."""
         payload = next(s.payload for s in reversed(self.all_of(fx.Send)) if s.message_type is kind.TYPE)
         return payload, open_message(READER.public_key, payload, kind)
 

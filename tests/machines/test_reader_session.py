@@ -1,4 +1,4 @@
-"""What the reader accepts, sends and shows in a payment, and everything it must refuse with its state kept."""
+"""What the reader accepts, sends and shows in a payment, and what it refuses with its state kept."""
 
 from __future__ import annotations
 

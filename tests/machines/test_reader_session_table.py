@@ -1,4 +1,4 @@
-"""The reader's machine, every state with every event: listed and carried out, or refused with nothing changed."""
+"""The reader's machine, every state with every event: carried out, or refused with nothing changed."""
 
 from __future__ import annotations
 

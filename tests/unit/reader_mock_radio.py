@@ -29,7 +29,7 @@ class MockCharacteristic:
 
 
 class MockServer:
-    """bless's server without a radio: keeps what is notified; `broken` is what the next notifications meet."""
+    """bless's server without a radio: keeps what is notified; `broken` is what the next ones meet."""
 
     def __init__(self) -> None:
         self.characteristics: dict[str, MockCharacteristic] = {}
@@ -48,7 +48,9 @@ class MockServer:
         self, service: str, uuid: str, properties: Any, value: Any, permissions: Any
     ) -> None:
         assert service in self.services
-        self.characteristics[uuid] = MockCharacteristic(uuid, properties, permissions, bytearray(value or b""))
+        self.characteristics[uuid] = MockCharacteristic(
+            uuid, properties, permissions, bytearray(value or b"")
+        )
 
     def get_characteristic(self, uuid: str) -> MockCharacteristic:
         return self.characteristics[uuid]
@@ -150,9 +152,11 @@ class Handlers:
 
 
 class Phone:
-    """A central with the real framing; `cut_after` drops its link after so many values, in either direction."""
+    """A central with the real framing; `cut_after` drops its link after so many values, either way."""
 
-    def __init__(self, radio: MockRadio, *, address: str = "phone-1", mtu: int = 517, session: int = 7) -> None:
+    def __init__(
+        self, radio: MockRadio, *, address: str = "phone-1", mtu: int = 517, session: int = 7
+    ) -> None:
         self.radio, self.address, self.mtu = radio, address, mtu
         self.channel = Channel(Role.CENTRAL, session=session)
         self.events: list[Event] = []
