@@ -16,7 +16,7 @@ import aiohttp
 
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import BlindRelayError, InputError
-from protocol.identifiers import ReaderId, reader_id
+from protocol.identifiers import ReaderId, reader_id, reader_id_text
 from protocol.messages import ReaderEnrolment
 from protocol.signing import SEED_SIZE, SigningKey, sign_message
 from protocol.text import shown
@@ -111,22 +111,30 @@ async def enrol(store: KeyStore, candidate: Candidate, tls: ssl.SSLContext | Non
             f"The issuer at {code.issuer_url} cannot be reached ({type(problem).__name__})."
             " Is it running, and is this machine on its network?"
         ) from None
-    if status != 201:
-        raise EnrolmentError(_refused(status, body))
+    said = _answer(body)
+    # Enrolled before, and the answer was lost on the way: the issuer has this very key, so all is well.
+    known = status == 409 and said.get("code") == "reader_already_enrolled"
+    if not known and (status != 201 or said.get("reader_id") != reader_id_text(candidate.reader_id)):
+        raise EnrolmentError(_refused(status, said))
     store.pin_issuer(PinnedIssuer(code.issuer_id, code.issuer_public_key, code.issuer_url))
 
 
-def _refused(status: int, body: bytes) -> str:
-    """The issuer's problem+json in words; its text is a stranger's."""
-    detail = ""
+def _answer(body: bytes) -> dict[str, object]:
+    """The JSON object in an answer, empty where there is none."""
     try:
-        problem = json.loads(body)
-        if isinstance(problem, dict):
-            detail = shown(str(problem.get("detail") or problem.get("title") or ""), 200)
-    except ValueError:
-        pass
-    said = f": {detail}" if detail else "."
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refused(status: int, said: dict[str, object]) -> str:
+    """The issuer's problem+json in words; its text is a stranger's."""
+    if status == 201:
+        return "That answer is not that of an issuer. Check the address with whoever gave you the code."
+    detail = shown(str(said.get("detail") or said.get("title") or ""), 200)
+    words = f": {detail}" if detail else "."
     return (
-        f"The issuer refused the enrolment ({status}){said} A code works once and for 24 hours: ask for a new"
+        f"The issuer refused the enrolment ({status}){words} A code works once and for 24 hours: ask for a new"
         " one if this one is used or old."
     )

@@ -65,7 +65,11 @@ class FileKeyStore:
 
     def keep_seed(self, seed: bytes) -> None:
         """A new identity: what belonged to the old one is forgotten first."""
-        self._path(_ISSUER_FILE).unlink(missing_ok=True)
+        path = self._path(_ISSUER_FILE)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as problem:
+            raise KeyStoreError(f"{path} cannot be removed: {problem.strerror}.") from None
         self._write(_SEED_FILE, seed.hex() + "\n")
 
     def pin_issuer(self, issuer: PinnedIssuer) -> None:
