@@ -104,6 +104,7 @@ class IssuerApplication:
                 await self._payments.none_left.wait()
         except TimeoutError:
             _log.warning("stopping with %d payments in flight", len(self._payments))
+        await self._background.idle()  # a payment that was being made when we stopped is in flight now
         for live in self._payments:
             await self._background.whole(self._unless_over(live, PaymentEvent.ISSUER_STOPPING))
         for live in self._payments:  # an ending that could not be committed: the next start's sweep ends it
