@@ -47,6 +47,8 @@ class NoticeKind(Enum):
     ISSUER_COMPLAINED = auto()
     PAYMENT_WAITING = auto()
     PAYMENT_WITHDRAWN = auto()
+    EARLIER_PAID = auto()
+    EARLIER_NOT_PAID = auto()
     READER_FOUND = auto()
     READER_NOT_FOUND = auto()
     READER_CONNECTION_LOST = auto()

@@ -37,6 +37,7 @@ from handset_client.issuer_frames import (
     FromReader,
     IssuerComplaint,
     IssuerFrame,
+    Outcome,
     OutcomeWanted,
     PaymentOver,
     PaymentRequest,
@@ -103,11 +104,11 @@ class Relay:
                 self._to_reader(frame, now)
             case Result():
                 self._result(frame, now, Event.RESULT)
-            case PaymentOver(reason="unknown_payment") if frame.payment_id in self._owed and (
-                self._call is None or self._call.payment_id != frame.payment_id
+            case PaymentOver(payment_id, "unknown_payment") if payment_id in self._owed and not (
+                self._is_current(payment_id)
             ):
                 # The issuer has lost the payment itself: nobody will ever say how it ended.
-                self._do(self._owed.delivered(frame.payment_id))
+                self._do(self._owed.delivered(payment_id))
             case PaymentOver():
                 self._result(as_result(frame), now, Event.PAYMENT_OVER)
             case IssuerComplaint():
@@ -149,7 +150,7 @@ class Relay:
     def reader_took(self, payment_id: PaymentId, kind: MessageType, now: float) -> list[RelayEffect]:
         """The reader acknowledged a message of ours, whole."""
         if kind is MessageType.OUTCOME:
-            if self._call and self._call.payment_id == payment_id and self._call.state in DELIVERING:
+            if self._call and self._is_current(payment_id) and self._call.state in DELIVERING:
                 self._happen(Event.OUTCOME_DELIVERED, None, now)
             else:
                 self._do(self._owed.delivered(payment_id))
@@ -195,7 +196,7 @@ class Relay:
 
     def _called(self, request: PaymentRequest, now: float) -> None:
         known = [queued.payment_id for queued, _ in self._queue]
-        if request.payment_id in known or (self._call and self._call.payment_id == request.payment_id):
+        if request.payment_id in known or self._is_current(request.payment_id):
             self._do(Disregard("PAYMENT_REQUEST", "already here"))
             return
         if len(self._queue) >= QUEUE_LIMIT:
@@ -231,6 +232,12 @@ class Relay:
                 self._do(Tell(Notice(NoticeKind.PAYMENT_WITHDRAWN, request.merchant_name)))
                 self._do(Finish(Ending(request, End(result.outcome.value), result.reason, result.last_four)))
                 return
+        if result.payment_id in self._owed and not self._is_current(result.payment_id):
+            # From before this program was started again: the person was left in doubt until now.
+            paid = result.outcome is Outcome.COMPLETED
+            kind = NoticeKind.EARLIER_PAID if paid else NoticeKind.EARLIER_NOT_PAID
+            self._do(Tell(Notice(kind, result.reason or "")))
+            return
         self._if_current(result.payment_id, event, result, now)
 
     def _to_reader(self, frame: ToReader, now: float) -> None:
@@ -253,7 +260,7 @@ class Relay:
         if self._call is not None:
             self._peer_event(Event.ISSUER_FORGOT, None, now)
         for payment_id in self._owed.unsaid():
-            if self._call is None or self._call.payment_id != payment_id:
+            if not self._is_current(payment_id):
                 # Left over from an earlier run of this program: that reader's session is gone with it.
                 self._do(SendToIssuer(ReaderUnavailable(payment_id)))
                 self._do(SendToIssuer(OutcomeWanted(payment_id)))
@@ -261,14 +268,16 @@ class Relay:
     def _bring_kept(self, reader: Session) -> None:
         """A reader takes a signed outcome in any session, before its next offer."""
         for owed in self._owed.for_reader(reader.reader_id)[-BROUGHT_AT_ONCE:]:
-            mine = self._call is not None and owed.payment_id == self._call.payment_id
-            if owed.data and not mine:
+            if owed.data and not self._is_current(owed.payment_id):
                 self._do(SendToReader(owed.payment_id, MessageType.OUTCOME, owed.data))
 
     # One step of the table
 
+    def _is_current(self, payment_id: PaymentId) -> bool:
+        return self._call is not None and self._call.payment_id == payment_id
+
     def _if_current(self, payment_id: PaymentId, event: Event, passing: Passing, now: float) -> None:
-        if self._call is not None and self._call.payment_id == payment_id:
+        if self._is_current(payment_id):
             self._peer_event(event, passing, now)
         else:
             self._do(Disregard(event.name, "no such payment"))

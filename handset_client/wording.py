@@ -35,6 +35,8 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.ISSUER_COMPLAINED: "Your bank reports a problem: {detail}",
         NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
         NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",
+        NoticeKind.EARLIER_PAID: "The payment that this phone lost sight of was paid.",
+        NoticeKind.EARLIER_NOT_PAID: "The payment that this phone lost sight of was not paid ({detail}).",
         NoticeKind.READER_FOUND: "Card reader {detail} found.",
         NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on, and keep it within two metres.",
         NoticeKind.READER_CONNECTION_LOST: "Connection to the card reader lost. Reconnecting; keep it near.",
@@ -119,6 +121,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 def notice_text(notice: Notice) -> str:
     """One line for a notice."""
     detail = notice.detail.replace("_", " ") if notice.kind is NoticeKind.READER_STATUS else notice.detail
+    if notice.kind is NoticeKind.EARLIER_NOT_PAID:
+        detail = REASONS.get(notice.detail, (detail, ""))[0]
     return NOTICES[notice.kind].replace("{detail}", detail or "no details")
 
 

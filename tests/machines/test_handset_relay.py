@@ -13,6 +13,8 @@ from handset_client.effects import (
     Forget,
     Keep,
     KeptOutcome,
+    Notice,
+    NoticeKind,
     RelayEffect,
     ReleaseReader,
     SendToIssuer,
@@ -538,6 +540,14 @@ def test_an_outcome_the_issuer_will_never_say_is_forgotten() -> None:
     driver = Driver([KeptOutcome(P1, READER)])
     driver.welcomed(fresh=True)
     assert driver.issuer(PaymentOver(P1, "unknown_payment")) == [Forget(P1)]
+
+
+def test_after_a_restart_of_the_phone_the_person_hears_how_it_ended() -> None:
+    driver = Driver([KeptOutcome(P1, READER)])
+    driver.welcomed(fresh=True)
+    assert driver.issuer(completed()) == [Tell(Notice(NoticeKind.EARLIER_PAID))]
+    over = PaymentOver(P1, NotSettled.HANDSET_FAULT)
+    assert driver.issuer(over) == [Tell(Notice(NoticeKind.EARLIER_NOT_PAID, "handset_fault"))]
 
 
 def test_outcomes_for_other_readers_stay_where_they_are() -> None:

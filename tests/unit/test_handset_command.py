@@ -1,0 +1,236 @@
+"""The command handset-client as a person uses it: enrolling, refusing, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+
+from handset_client.adapters.credential_file import FILE_NAME, CredentialFile
+from handset_client.cli import main
+from handset_client.ports import Credential
+from handset_client.settings import check_transport
+from protocol.enrolment import EnrolmentCode, EnrolmentKind
+from protocol.errors import InputError
+from protocol.identifiers import HandsetId, IssuerId, PhoneNumber, PublicKey, mint
+
+TOKEN = "token-of-this-phone"
+HANDSET = HandsetId(mint("hst", b"\x01" * 16))
+SECRET = bytes(range(16))
+
+
+class Issuer:
+    """The two addresses of an issuer that a handset knows."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, Any] = (
+            201,
+            {"handset_id": HANDSET, "token": TOKEN, "phone": "+819012345678"},
+        )
+        self.asked: list[Any] = []
+        self.connected = asyncio.Event()
+
+    async def enrol(self, request: web.Request) -> web.Response:
+        self.asked.append(await request.json())
+        status, body = self.answer
+        if isinstance(body, bytes):
+            return web.Response(status=status, body=body)
+        return web.json_response(body, status=status)
+
+    async def channel(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT and message.json()["type"] == "hello":
+                await socket.send_json(
+                    {"type": "welcome", "session": "s", "received": 0, "phone": "+819012345678"}
+                )
+                self.connected.set()
+        return socket
+
+
+@pytest.fixture
+async def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+async def url(issuer: Issuer) -> AsyncIterator[str]:
+    application = web.Application()
+    application.router.add_post("/v1/enrolments/handset", issuer.enrol)
+    application.router.add_get("/v1/handset/channel", issuer.channel)
+    server = TestServer(application)
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+def code(url: str, kind: EnrolmentKind = EnrolmentKind.HANDSET) -> str:
+    return EnrolmentCode(kind, url, IssuerId("bank"), PublicKey(b"\x01" * 32), SECRET).text()
+
+
+async def start(arguments: Sequence[str], data: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "handset_client",
+        *arguments,
+        "--data",
+        str(data),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+async def run(arguments: Sequence[str], data: Path, typed: str = "") -> tuple[int | None, str, str]:
+    process = await start(arguments, data)
+    async with asyncio.timeout(30):
+        out, err = await process.communicate(typed.encode())
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_enrolling_from_standard_input(issuer: Issuer, url: str, tmp_path: Path) -> None:
+    status, out, err = await run(["enrol"], tmp_path, code(url) + "\n")
+    assert (status, err) == (0, "")
+    assert "Enrolled with bank as +819012345678" in out
+    assert issuer.asked == [{"secret": "AAECAwQFBgcICQoLDA0ODw"}]
+    assert CredentialFile(tmp_path).load() == Credential(
+        url, IssuerId("bank"), HANDSET, PhoneNumber("+819012345678"), TOKEN
+    )
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
+    assert TOKEN not in out
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ((404, {"code": "enrolment_not_found"}), "Ask for a new one"),
+        ((410, {}), "Ask for a new one"),
+        ((500, {}), "Try again later"),
+        ((201, []), "not what a handset expects"),
+        ((201, {"token": "t"}), "not what a handset expects"),
+        ((201, {"handset_id": HANDSET, "token": "a\nb", "phone": "+819012345678"}), "not what a handset"),
+        ((201, b"\xff{"), "not what a handset expects"),
+        ((201, b"x" * 100_000), "too long"),
+        ((302, {}), "Try again later"),
+    ],
+    ids=str,
+)
+async def test_an_enrolment_that_fails_says_what_to_do(
+    issuer: Issuer, url: str, tmp_path: Path, answer: tuple[int, Any], wanted: str
+) -> None:
+    issuer.answer = answer
+    status, _, err = await run(["enrol"], tmp_path, code(url) + "\n")
+    assert status == 1
+    assert wanted in err
+    assert "Traceback" not in err
+    assert CredentialFile(tmp_path).load() is None
+
+
+async def test_an_issuer_that_is_not_there(tmp_path: Path, unused_tcp_port: int) -> None:
+    status, _, err = await run(["enrol"], tmp_path, code(f"http://127.0.0.1:{unused_tcp_port}"))
+    assert status == 1
+    assert "the code is still good" in err
+
+
+def test_a_code_is_never_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["enrol", code("https://issuer.example")])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("", "begins with brh1."),
+        ("rubbish\n", "begins with brh1."),
+        ("brh1.AAAA\n", "copy it again"),
+        (code("https://issuer.example", EnrolmentKind.READER) + "\n", "reader-peripheral enrol"),
+        (code("http://issuer.example") + "\n", "plain http"),
+    ],
+    ids=["nothing", "rubbish", "cut", "a reader's", "unencrypted"],
+)
+async def test_a_code_that_cannot_be_used(tmp_path: Path, typed: str, wanted: str) -> None:
+    status, _, err = await run(["enrol"], tmp_path, typed)
+    assert status == 1
+    assert wanted in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], "handset-client enrol"),
+        (["--headless"], "give both"),
+        (["--approve-below", "50", "USD"], "give both"),
+        (["--headless", "--approve-below", "fifty", "USD"], "digits"),
+        (["--headless", "--approve-below", "50", "XXY"], "ISO 4217"),
+        (["--reader", "nonsense"], "four groups"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_command_line_says_what_is_right(
+    tmp_path: Path, arguments: list[str], wanted: str
+) -> None:
+    status, _, err = await run(["run", *arguments], tmp_path)
+    assert status == 1
+    assert wanted in err
+
+
+@pytest.mark.parametrize(
+    "radio", ["wifi", "virtual", "virtual:127.0.0.1", "virtual:127.0.0.1:x", "virtual:8.8.8.8:1"]
+)
+async def test_a_radio_that_does_not_exist(url: str, tmp_path: Path, radio: str) -> None:
+    enrolled(tmp_path, url)
+    status, _, err = await run(["run", "--radio", radio], tmp_path)
+    assert status == 1
+    assert "127.0.0.1" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_in_good_order(
+    issuer: Issuer, url: str, tmp_path: Path, number: signal.Signals, unused_tcp_port: int
+) -> None:
+    enrolled(tmp_path, url)
+    process = await start(["run", "--radio", f"virtual:127.0.0.1:{unused_tcp_port}"], tmp_path)
+    async with asyncio.timeout(30):
+        await issuer.connected.wait()
+        assert process.stdout is not None
+        shown = await process.stdout.readline()
+        process.send_signal(number)
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (0, "")
+    assert shown.decode() == "Connected to your bank as +819012345678. Waiting to be called.\n"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://issuer.example", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"]
+)
+def test_plain_http_stays_on_this_machine(url: str) -> None:
+    assert check_transport(url, allow_unencrypted=False) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://issuer.example", "http://10.0.0.1", "http://127.0.0.1.evil.example", "http://localhost.evil"],
+)
+def test_plain_http_elsewhere_must_be_asked_for_by_name(url: str) -> None:
+    with pytest.raises(InputError, match="--allow-unencrypted-issuer"):
+        check_transport(url, allow_unencrypted=False)
+    assert check_transport(url, allow_unencrypted=True) == url
+
+
+def enrolled(data: Path, url: str) -> None:
+    phone = PhoneNumber("+819012345678")
+    CredentialFile(data).save(Credential(url, IssuerId("bank"), HANDSET, phone, TOKEN))

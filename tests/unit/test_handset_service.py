@@ -1,0 +1,346 @@
+"""The handset's service between scripted ports: who is told what, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from handset_client.effects import (
+    ConnectReader,
+    End,
+    Ending,
+    KeptOutcome,
+    Notice,
+    NoticeKind,
+    Progress,
+    Step,
+)
+from handset_client.issuer_frames import (
+    Approve,
+    Decline,
+    DeclineReason,
+    FromReader,
+    Outcome,
+    PaymentRequest,
+    PhoneFrame,
+    Result,
+    ToReader,
+)
+from handset_client.ports import (
+    Answer,
+    CredentialRefusedError,
+    IssuerEvent,
+    IssuerUp,
+    ReaderEvent,
+    ReaderReady,
+    ReaderSaid,
+    ReaderTook,
+)
+from handset_client.relay_call import Patience
+from handset_client.scripted import ScriptedScreen, always, approve_below, never_answers
+from handset_client.service import HandsetService, Happening
+from protocol.identifiers import PaymentId, ReaderId, mint
+from protocol.messages import MessageType
+from protocol.money import Money, currency
+
+P1 = PaymentId(mint("pay", b"\x01" * 16))
+READER = ReaderId(b"\x01" * 8)
+JPY = currency("JPY")
+
+
+def request(within: float = 60.0, minor: int = 1200) -> PaymentRequest:
+    return PaymentRequest(P1, "Tanaka Coffee", Money(minor, JPY), "2 coffees", within)
+
+
+class Log(list[Any]):
+    """A list that a test can wait on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grew = asyncio.Event()
+
+    def append(self, what: Any) -> None:
+        super().append(what)
+        self._grew.set()
+
+    async def until(self, *wanted: object) -> None:
+        async with asyncio.timeout(5):
+            while not all(what in self for what in wanted):
+                self._grew.clear()
+                await self._grew.wait()
+
+
+class FakeReader:
+    """A reader link that answers each message as its script says."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.events: asyncio.Queue[ReaderEvent | BaseException] = asyncio.Queue()
+        self.log = log
+        self.answers: dict[MessageType, ReaderEvent] = {}
+
+    def connect(self) -> None:
+        self.log.append("connect")
+        self.events.put_nowait(ReaderReady(READER, b"hello"))
+
+    def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
+        self.log.append((kind, data))
+        self.events.put_nowait(ReaderTook(payment_id, kind))
+        if kind in self.answers:
+            self.events.put_nowait(self.answers[kind])
+
+    def release(self) -> None:
+        self.log.append("release")
+
+    async def next_event(self) -> ReaderEvent:
+        event = await self.events.get()
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    async def close(self) -> None:
+        self.log.append("reader closed")
+
+
+class FakeIssuer:
+    """An issuer link that answers each frame as its script says."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.events: asyncio.Queue[IssuerEvent | BaseException] = asyncio.Queue()
+        self.log = log
+        self.answers: dict[object, list[IssuerEvent]] = {}
+        self.says: list[IssuerEvent | BaseException] = []
+
+    def start(self) -> None:
+        self.log.append("start")
+        for event in (IssuerUp(fresh=True, phone="+81901234567"), *self.says):
+            self.events.put_nowait(event)
+
+    def send(self, frame: PhoneFrame) -> None:
+        self.log.append(frame)
+        for event in self.answers.get(frame, []):
+            self.events.put_nowait(event)
+
+    async def next_event(self) -> IssuerEvent:
+        event = await self.events.get()
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    async def close(self) -> None:
+        self.log.append("issuer closed")
+
+
+class FakeHistory:
+    """A history in memory, on a disk that can be full."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+        self.kept: list[KeptOutcome] = []
+        self.full = False
+
+    def _write(self, what: object) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.log.append(what)
+
+    async def record(self, ending: Ending, at: float) -> None:
+        self._write(("recorded", ending.end, at))
+
+    async def keep_outcome(self, kept: KeptOutcome, at: float) -> None:
+        self._write(("kept", kept.data))
+
+    async def forget_outcome(self, payment_id: PaymentId) -> None:
+        self._write("forgotten")
+
+    async def kept_outcomes(self, at: float) -> list[KeptOutcome]:
+        return self.kept
+
+
+@dataclass
+class Phone:
+    log: Log = field(default_factory=Log)
+    shown: Log = field(default_factory=Log)
+    watched: list[Happening] = field(default_factory=list)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    patience: Patience = field(default_factory=Patience)
+    screen: Any = None
+
+    def __post_init__(self) -> None:
+        self.reader, self.issuer = FakeReader(self.log), FakeIssuer(self.log)
+        self.history = FakeHistory(self.log)
+        self.screen = ScriptedScreen(always(True), show=self._show)
+        self.ended = asyncio.Event()
+
+    def decide(self, rule: Any, delay: float = 0.0) -> None:
+        self.screen = ScriptedScreen(rule, delay=delay, show=self._show)
+
+    def _show(self, what: object) -> None:
+        self.shown.append(what)
+        if isinstance(what, Ending):
+            self.ended.set()
+
+    async def run(self) -> None:
+        service = HandsetService(
+            self.reader,
+            self.issuer,
+            self.screen,
+            self.history,
+            self.patience,
+            watch=self.watched.append,
+            unix_time=lambda: 1_800_000_000.0,
+        )
+        async with asyncio.timeout(5):
+            await service.run(self.stop)
+
+    async def until_ended(self) -> None:
+        async with asyncio.timeout(5):
+            task = asyncio.create_task(self.run())
+            await self.ended.wait()
+            self.stop.set()
+            await task
+
+    def endings(self) -> list[tuple[End, str | None]]:
+        return [(what.end, what.reason) for what in self.shown if isinstance(what, Ending)]
+
+    def script_a_good_payment(self) -> None:
+        self.issuer.says.append(request())
+        card = FromReader(P1, MessageType.CARD_ENVELOPE, b"card")
+        pin = FromReader(P1, MessageType.PIN_ENVELOPE, b"pin")
+        self.issuer.answers = {
+            Approve(P1, b"hello"): [ToReader(P1, MessageType.KEY_OFFER, b"offer", 60)],
+            card: [ToReader(P1, MessageType.PIN_REQUEST, b"pin?", 60)],
+            pin: [
+                ToReader(P1, MessageType.OUTCOME, b"outcome", 0),
+                Result(P1, Outcome.COMPLETED, None, "1234"),
+            ],
+        }
+        self.reader.answers = {
+            MessageType.KEY_OFFER: ReaderSaid(MessageType.CARD_ENVELOPE, b"card"),
+            MessageType.PIN_REQUEST: ReaderSaid(MessageType.PIN_ENVELOPE, b"pin"),
+        }
+
+
+@pytest.fixture
+async def phone() -> Phone:
+    return Phone()
+
+
+async def test_a_payment_from_call_to_history(phone: Phone) -> None:
+    phone.script_a_good_payment()
+    await phone.until_ended()
+    assert phone.endings() == [(End.COMPLETED, None)]
+    for before, after in [
+        ("start", "connect"),
+        ("connect", Approve(P1, b"hello")),
+        (("kept", None), (MessageType.KEY_OFFER, b"offer")),
+        (("kept", b"outcome"), (MessageType.OUTCOME, b"outcome")),
+        ((MessageType.OUTCOME, b"outcome"), "forgotten"),
+        ("forgotten", "release"),
+    ]:
+        assert phone.log.index(before) < phone.log.index(after)
+    assert ("recorded", End.COMPLETED, 1_800_000_000.0) in phone.log
+    assert Progress(P1, Step.SWIPE_NOW) in phone.shown
+    assert {"issuer closed", "reader closed"} <= set(phone.log)
+
+
+async def test_declining(phone: Phone) -> None:
+    phone.decide(always(False))
+    phone.issuer.says.append(request())
+    await phone.until_ended()
+    assert Decline(P1, DeclineReason.DECLINED) in phone.log
+    assert phone.endings() == [(End.NOT_SETTLED, "declined")]
+
+
+async def test_the_countdown_is_the_phones_own(phone: Phone) -> None:
+    phone.decide(never_answers)
+    phone.issuer.says.append(request(within=0.05))
+    await phone.until_ended()
+    assert Decline(P1, DeclineReason.NO_RESPONSE) in phone.log
+
+
+async def test_a_rule_approves_only_below_its_limit_and_in_its_currency() -> None:
+    rule = approve_below(Money(1200, JPY))
+    assert rule(request(minor=1199)) is True
+    assert rule(request(minor=1200)) is False
+    assert approve_below(Money(1201, currency("USD")))(request()) is False
+
+
+async def test_a_full_disk_is_told_and_the_payment_goes_on(phone: Phone) -> None:
+    phone.history.full = True
+    phone.script_a_good_payment()
+    await phone.until_ended()
+    assert phone.endings() == [(End.COMPLETED, None)]
+    assert Notice(NoticeKind.HISTORY_FAILED, "No space left on device") in phone.shown
+
+
+async def test_stopping_declines_what_is_undecided_and_closes_everything(phone: Phone) -> None:
+    phone.decide(never_answers)
+    phone.issuer.says.append(request())
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.shown.until(request())
+        phone.stop.set()
+        await task
+    declined = phone.log.index(Decline(P1, DeclineReason.DECLINED))
+    assert declined < phone.log.index("issuer closed")
+    assert "reader closed" in phone.log
+
+
+async def test_a_person_who_quits_stops_the_program(phone: Phone) -> None:
+    async def quits() -> Answer:
+        raise EOFError
+
+    phone.screen.next_answer = quits
+    await phone.run()
+    assert {"issuer closed", "reader closed"} <= set(phone.log)
+
+
+@pytest.mark.parametrize("error", [CredentialRefusedError("enrol again"), KeyError("a bug")])
+async def test_what_cannot_go_on_ends_the_program_in_good_order(phone: Phone, error: Exception) -> None:
+    phone.issuer.says.append(error)
+    with pytest.raises(type(error)):
+        await phone.run()
+    assert {"issuer closed", "reader closed"} <= set(phone.log)
+
+
+async def test_a_bug_in_the_radio_ends_the_program(phone: Phone) -> None:
+    phone.reader.events.put_nowait(KeyError("a bug"))
+    with pytest.raises(KeyError):
+        await phone.run()
+
+
+async def test_an_owed_outcome_is_brought_at_the_start(phone: Phone) -> None:
+    phone.history.kept = [KeptOutcome(P1, READER, b"outcome")]
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.log.until("forgotten")
+        phone.stop.set()
+        await task
+    assert (MessageType.OUTCOME, b"outcome") in phone.log
+    assert ConnectReader() in phone.watched
+
+
+async def test_notices_of_both_links_reach_the_screen(phone: Phone) -> None:
+    away, lost = Notice(NoticeKind.ISSUER_AWAY, "x"), Notice(NoticeKind.READER_CONNECTION_LOST)
+    phone.issuer.says.append(away)
+    phone.reader.events.put_nowait(lost)
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.shown.until(away, lost)
+        phone.stop.set()
+        await task
+
+
+async def test_a_port_that_does_not_close_is_left_behind(
+    phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs() -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr("handset_client.service.FAREWELL", 0.05)
+    monkeypatch.setattr(phone.reader, "close", hangs)
+    phone.stop.set()
+    await phone.run()
