@@ -50,6 +50,7 @@ from handset_client.owed import OwedOutcomes
 from handset_client.relay_call import (
     DELIVERING,
     MESSAGE_EVENTS,
+    RESULT_SEEN,
     RINGS,
     STEPS,
     Call,
@@ -165,6 +166,8 @@ class Relay:
         self._owed.drop_errands()
         if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
             self._happen(Event.DECLINE, None, now)
+        if self._call is not None and self._call.request and self._call.state not in RESULT_SEEN:
+            self._do(Finish(Ending(self._call.request, End.UNKNOWN)))
         return self._drain()
 
     # Time

@@ -81,6 +81,7 @@ MESSAGE_EVENTS: Final = {
     MessageType.REFUSAL: Event.REFUSAL,
 }
 
+RESULT_SEEN: Final = frozenset({State.RESULT_SHOWN, State.DELIVERING_RESULT_SHOWN})
 DELIVERING: Final = frozenset({State.DELIVERING, State.DELIVERING_RESULT_SHOWN})
 
 

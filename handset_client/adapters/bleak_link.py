@@ -257,7 +257,8 @@ class _Radio:
             backend=self._backends.client,
         )
         try:
-            async with asyncio.timeout(self._settings.connect):
+            # bleak keeps `timeout` itself, except in back ends that forget to.
+            async with asyncio.timeout(self._settings.connect + self._settings.step):
                 await client.connect()
             try:
                 key = await self._prepare(client, down, window)

@@ -9,6 +9,7 @@ from handset_client.effects import (
     ConnectReader,
     Disregard,
     End,
+    Ending,
     Finish,
     Forget,
     Keep,
@@ -566,9 +567,16 @@ def test_stopping_says_no_to_what_is_undecided() -> None:
     assert frames == [Decline(P2, DeclineReason.DECLINED), Decline(P1, DeclineReason.DECLINED)]
 
 
-def test_stopping_after_the_pin_says_nothing() -> None:
+def test_stopping_after_the_pin_leaves_the_issuer_alone_and_the_person_in_no_false_belief() -> None:
     driver = Driver()
     driver.until_pin_sent()
+    assert driver.relay.stop(driver.now) == [Finish(Ending(request(), End.UNKNOWN))]
+
+
+def test_stopping_after_the_result_adds_nothing() -> None:
+    driver = Driver()
+    driver.until_pin_sent()
+    driver.issuer(completed())
     assert driver.relay.stop(driver.now) == []
 
 

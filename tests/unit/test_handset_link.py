@@ -295,7 +295,7 @@ async def test_a_link_that_drops_at_any_step_is_tried_again(
 async def test_a_step_that_hangs_is_given_up(air: MockAir, step: str) -> None:
     air.add()
     air.plan(step, 1, lambda: asyncio.sleep(3600))
-    settings = LinkSettings(scan=0.1, connect=0.2, step=0.2, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
+    settings = LinkSettings(scan=0.1, connect=0.1, step=0.1, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
     link = BleakReaderLink(settings, air.backends())
     link.connect()
     await until(link, ReaderReady)
