@@ -127,18 +127,19 @@ class HandsetChannel:
             raise SessionBroken(f"the first frame must be a hello of version {CHANNEL_VERSION}")
         phone, resumed = await self._session(handset, hello)
         self._attach(phone, socket)
-        session = phone.session
-        welcome = {"type": "welcome", "session": session.id, "received": session.received}
-        await socket.send_str(json.dumps({**welcome, "phone": handset.phone}))
-        pump = asyncio.create_task(self._pump(phone, socket))
+        session, pump = phone.session, None
         try:
+            welcome = {"type": "welcome", "session": session.id, "received": session.received}
+            await socket.send_str(json.dumps({**welcome, "phone": handset.phone}))
+            pump = asyncio.create_task(self._pump(phone, socket))
             await self._announce(phone, digest, resumed)
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     raise SessionBroken("frames are text")
                 await self._receive(phone, socket, _object(message.data))
         finally:
-            pump.cancel()
+            if pump is not None:
+                pump.cancel()
             await self._detach(phone, socket)
 
     async def _session(self, handset: HandsetRecord, hello: dict[str, Any]) -> tuple[_Phone, bool]:

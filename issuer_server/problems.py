@@ -30,7 +30,7 @@ _CODES_OF_FRAMEWORK_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """Raise it from a handler; the middleware answers with it.
 
