@@ -11,18 +11,20 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from bumble.device import Device
 
 from handset_client.adapters.bleak_link import Backends, BleakReaderLink
 from handset_client.adapters.enrolment_http import enrol as enrol_handset
 from handset_client.adapters.history_file import HistoryFile
 from handset_client.adapters.issuer_socket import IssuerSocket, SocketSettings
 from handset_client.adapters.link_session import LinkSettings
-from handset_client.issuer_frames import OutcomeWanted, PaymentOver, Result
+from handset_client.issuer_frames import FromReader, OutcomeWanted, PaymentOver, Result
 from handset_client.ports import Credential, IssuerUp
 from handset_client.relay_call import Patience
 from handset_client.service import HandsetService
@@ -49,6 +51,7 @@ from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.simulated_radio import VirtualRadio
 from reader_peripheral.enrolment import enrol as enrol_reader
 from reader_peripheral.enrolment import prepare
+from reader_peripheral.payment_in_hand import Payment as PaymentInHand
 from reader_peripheral.ports import PinnedIssuer
 from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
@@ -199,6 +202,14 @@ class Phone:
             and item.payment_id == payment_id
         ]
 
+    def carried(self, payment_id: str) -> list[FromReader]:
+        """What of the reader's the phone sent on for a payment, in order."""
+        return [
+            frame
+            for way, frame in self.wire.entries
+            if way is Way.TO_ISSUER and isinstance(frame, FromReader) and frame.payment_id == payment_id
+        ]
+
     async def caught_up(self) -> None:
         """Once this returns, everything that the issuer had said by now has reached the phone."""
         probe = PaymentId(mint("pay", secrets.token_bytes(16)))
@@ -224,6 +235,8 @@ class Parties:
         seeded: Seeded,
         person: Person,
         ether: Ether,
+        phone_radio: Device,
+        new_phone: Callable[[], Phone],
     ) -> None:
         self.issuer = issuer
         self.reader = reader
@@ -232,7 +245,13 @@ class Parties:
         self.seeded = seeded
         self.person = person
         self.ether = ether
+        self.phone_radio = phone_radio
+        self._new_phone = new_phone
         self._secrets_before = [id(item) for item in _secret_objects()]
+
+    def another_phone(self) -> Phone:
+        """The same handset's program once more, for when the first has stopped."""
+        return self._new_phone()
 
     async def ask(self, price: int = PRICE, order: str = "2 coffees") -> PaymentId:
         """S1: the merchant asks for a payment; it is on its way when this returns."""
@@ -263,6 +282,12 @@ class Parties:
                 raise AssertionError(f"the payment is {payment.status} ({payment.reason}), not {wanted}")
             await asyncio.sleep(0.01)
 
+    def live(self, payment_id: PaymentId) -> LivePayment:
+        """What the issuer holds in memory of a payment in flight."""
+        live = self.issuer.running.application._payments.get(payment_id)
+        assert live is not None
+        return live
+
     async def balances(self) -> tuple[int, int]:
         """What the cardholder and the merchant own in yen; fails where the books do not balance."""
         rows = await self.issuer.running.storage.balances()
@@ -270,10 +295,32 @@ class Parties:
         yen = {row.owner: row.minor for row in rows if row.currency == JPY}
         return yen[self.seeded.cardholders[0].cardholder.id], yen.get(self.seeded.merchant.id, 0)
 
+    async def pin_tries_left(self) -> int:
+        """How many PIN tries the cardholder's own card has."""
+        [card] = [card for card, _ in self.seeded.cardholders[0].cards if card.label == "good"]
+        stored = await self.issuer.running.storage.card_by_index(
+            self.issuer.keys.cards.pan_index(card.pan.encode())
+        )
+        assert stored is not None
+        return stored.pin_tries_left
+
+    async def until(self, happened: Callable[[], object], patience: float = 10.0) -> None:
+        """Wait for what leaves no trace in a diary."""
+        until = time.monotonic() + patience
+        while not happened():
+            if time.monotonic() > until:
+                raise AssertionError(f"it did not happen within {patience:g} s")
+            await asyncio.sleep(0.02)
+
     def secrets_alive(self) -> list[object]:
         """Everything of a payment that must be gone when it is over and is still in this process."""
         gc.collect()
         return [item for item in _secret_objects() if id(item) not in self._secrets_before]
+
+    def reader_payments_alive(self) -> list[object]:
+        """Payments that a reader of this process still holds, with the key they were offered."""
+        gc.collect()
+        return [item for item in gc.get_objects() if isinstance(item, PaymentInHand)]
 
     def stored_bytes(self) -> bytes:
         """All that the issuer has on disk of its database, its journals included."""
@@ -287,7 +334,7 @@ def _secret_objects() -> list[object]:
     return [
         item
         for item in gc.get_objects()
-        if isinstance(item, PaymentKey | PaymentSecrets | CardData | Swipe | LivePayment)
+        if isinstance(item, PaymentKey | PaymentSecrets | CardData | Swipe | LivePayment | PaymentInHand)
     ]
 
 
@@ -311,14 +358,19 @@ async def parties(
         stack.push_async_callback(reader.service.stop)
 
         credential = await enrol_handset(owner.handset_code, None)
-        scanner, client = backends(await ether.add_device("phone"))
-        phone = Phone(credential, Backends(scanner, client), person, folder / "handset", times)
+        phone_radio = await ether.add_device("phone")
+        scanner, client = backends(phone_radio)
+
+        def new_phone() -> Phone:
+            return Phone(credential, Backends(scanner, client), person, folder / "handset", times)
+
+        phone = new_phone()
         await phone.start()
         stack.push_async_callback(phone.stop)
 
         api = IssuerApi(issuer.url, ApiKey(seeded.merchant.api_key))
         merchant = await stack.enter_async_context(api)
-        yield Parties(issuer, reader, phone, merchant, seeded, person, ether)
+        yield Parties(issuer, reader, phone, merchant, seeded, person, ether, phone_radio, new_phone)
 
 
 async def make_reader(

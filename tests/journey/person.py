@@ -10,7 +10,7 @@ from handset_client.effects import Ending, Notice, Progress
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from issuer_server.seed import SAMPLE_CARDHOLDERS, SampleCard
-from protocol.track_data import parse_swipe
+from protocol.track_data import TrackFault, parse_swipe
 from reader_peripheral.ports import Key, SwipeResult
 from reader_peripheral.screens import Screen as ReaderScreen
 from tests.journey.diary import Diary
@@ -93,6 +93,11 @@ class HandSwiper:
         if self.armed and self._on_swipe is not None:
             self._on_swipe(parse_swipe(bytearray(card.stripe.encode("ascii"))))
 
+    def misread(self) -> None:
+        """Swipe so that no track can be read."""
+        if self.armed and self._on_swipe is not None:
+            self._on_swipe(TrackFault.TRACK_ERROR)
+
     def disarm(self) -> None:
         self.armed = False
 
@@ -121,6 +126,10 @@ class HandKeypad:
         for digit in pin:
             self.press(Key(int(digit)))
         self.press(Key.ENTER)
+
+    def cancel(self) -> None:
+        """Press Cancel."""
+        self.press(Key.CANCEL)
 
     def press(self, key: Key) -> None:
         """Press one key."""
