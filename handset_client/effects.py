@@ -43,7 +43,6 @@ class NoticeKind(Enum):
 
     ISSUER_CONNECTED = auto()
     ISSUER_AWAY = auto()
-    ISSUER_REFUSED = auto()
     ISSUER_COMPLAINED = auto()
     PAYMENT_WAITING = auto()
     PAYMENT_WITHDRAWN = auto()

@@ -206,7 +206,11 @@ class Relay:
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
             return
         self._queue.append((request, now + request.approve_within))
-        if self._call is not None and self._call.state is State.DELIVERING_RESULT_SHOWN and not self._reader:
+        if (
+            self._call
+            and self._call.state is State.DELIVERING_RESULT_SHOWN
+            and not self._can_deliver(self._call)
+        ):
             # Only an outcome for an absent reader is in the way, and it is on disk: people come first.
             self._happen(Event.DELIVERY_OVER, None, now)
         elif self._call is not None:
@@ -348,6 +352,8 @@ class Relay:
                 call.clocks[Clock.PATIENCE] = now + self._patience.last_word
             case Effect.SHOW_PROGRESS, _:
                 self._do(Tell(Progress(call.payment_id, STEPS[call.state])))
+            case Effect.SHOW_OUTCOME_KEPT, _:
+                self._do(Tell(Notice(NoticeKind.OUTCOME_KEPT)))
             case Effect.SHOW_READER_MISSING, _:
                 self._do(Tell(Progress(call.payment_id, Step.READER_MISSING)))
             case Effect.SHOW_READER_LOST, _:
@@ -361,8 +367,11 @@ class Relay:
             raise LocalProtocolError("handset relay: no outcome to deliver")
         if self._reader is None:
             self._do(ConnectReader())
-        elif self._owed.is_for(call.payment_id, self._reader.reader_id):
+        elif self._can_deliver(call):
             self._do(SendToReader(call.payment_id, MessageType.OUTCOME, data))
+
+    def _can_deliver(self, call: Call) -> bool:
+        return self._reader is not None and self._owed.is_for(call.payment_id, self._reader.reader_id)
 
     def _to_issuer(self, frame: PhoneFrame, call: Call, now: float) -> None:
         call.clocks[Clock.PATIENCE] = now + self._patience.issuer

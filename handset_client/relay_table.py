@@ -117,6 +117,7 @@ class Effect(Enum):
     SHOW_ISSUER_RESTARTED = auto()
     SHOW_UNKNOWN = auto()
     SHOW_SEE_READER = auto()
+    SHOW_OUTCOME_KEPT = auto()
 
 
 def _to(state: State, *effects: Effect) -> Move[State, Effect]:
@@ -270,7 +271,9 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.OUTCOME_DELIVERED: _to(
             State.RESULT_AWAITED, Effect.FORGET_OUTCOME, Effect.LEAVE_READER, Effect.START_OUTCOME_WAIT
         ),
-        Event.DELIVERY_OVER: _to(State.RESULT_AWAITED, Effect.LEAVE_READER, Effect.START_OUTCOME_WAIT),
+        Event.DELIVERY_OVER: _to(
+            State.RESULT_AWAITED, Effect.SHOW_OUTCOME_KEPT, Effect.LEAVE_READER, Effect.START_OUTCOME_WAIT
+        ),
     },
     State.DELIVERING_RESULT_SHOWN: {
         **_stay(State.DELIVERING_RESULT_SHOWN, *_READER_MESSAGES),
@@ -279,7 +282,7 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.READER_LOST: _to(State.DELIVERING_RESULT_SHOWN, Effect.LOOK_FOR_READER),
         Event.READER_READY: _to(State.DELIVERING_RESULT_SHOWN, Effect.KEEP_HELLO, Effect.DELIVER_OUTCOME),
         Event.OUTCOME_DELIVERED: _to(State.ENDED, Effect.FORGET_OUTCOME, Effect.LEAVE_READER),
-        Event.DELIVERY_OVER: _to(State.ENDED, Effect.LEAVE_READER),
+        Event.DELIVERY_OVER: _to(State.ENDED, Effect.SHOW_OUTCOME_KEPT, Effect.LEAVE_READER),
     },
     State.RESULT_AWAITED: {
         **_stay(State.RESULT_AWAITED, Event.OUTCOME),

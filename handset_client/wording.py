@@ -31,7 +31,6 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
     {
         NoticeKind.ISSUER_CONNECTED: "Connected to your bank as {detail}. Waiting to be called.",
         NoticeKind.ISSUER_AWAY: "No connection to your bank ({detail}). Trying again; check the network.",
-        NoticeKind.ISSUER_REFUSED: "Your bank does not accept this phone: {detail}",
         NoticeKind.ISSUER_COMPLAINED: "Your bank reports a problem: {detail}",
         NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
         NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",

@@ -491,6 +491,7 @@ def test_an_outcome_that_found_no_reader_is_kept_and_brought_at_the_next_payment
     driver.issuer(completed())
     effects = driver.later(PATIENCE.delivery)
     assert ReleaseReader() in effects
+    assert Tell(Notice(NoticeKind.OUTCOME_KEPT)) in effects
     assert not any(isinstance(effect, Forget) for effect in driver.log)
     driver.issuer(request(P2))
     driver.hello(hello=b"second")
@@ -534,6 +535,24 @@ def test_after_a_restart_of_the_phone_a_kept_outcome_is_brought_once_and_not_for
 def test_an_errand_gives_way_to_a_call() -> None:
     driver = Driver([KeptOutcome(P1, READER, b"outcome")])
     driver.welcomed(fresh=True)
+    assert Ask(request(P2), 60.0) in driver.issuer(request(P2))
+
+
+def test_an_errand_after_a_payment_gives_way_to_a_call_as_well() -> None:
+    driver = Driver([KeptOutcome(P2, READER)])
+    driver.until_pin_sent()
+    driver.issuer(to_reader(MessageType.OUTCOME, b"outcome", left=0))
+    driver.took_outcome()
+    driver.issuer(completed())
+    driver.issuer(to_reader(MessageType.OUTCOME, b"outcome 2", P2, left=0))
+    third = request(payment_id(3))
+    assert Ask(third, 60.0) in driver.issuer(third)
+
+
+def test_an_errand_that_met_another_reader_gives_way_to_a_call() -> None:
+    driver = Driver([KeptOutcome(P1, READER, b"outcome")])
+    driver.welcomed(fresh=True)
+    driver.hello(OTHER_READER)
     assert Ask(request(P2), 60.0) in driver.issuer(request(P2))
 
 
