@@ -19,6 +19,7 @@ from protocol.messages import PROTOCOL_VERSION
 from protocol.signing import SigningKey
 from reader_peripheral import enrolment, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
+from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
 from reader_peripheral.process_hardening import harden_process
 from reader_peripheral.service import ReaderService
@@ -139,9 +140,10 @@ def _run(options: argparse.Namespace) -> int:
         raise BlindRelayError(_NOT_ENROLLED)
     harden_process()
     key = SigningKey.from_seed(seed)
-    session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits())
+    owed = OwedFile(settings.data_directory(options.data_dir))
+    session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
     radio = _radio(place, options)
-    return asyncio.run(_serve(session, key, radio, Language(options.language)))
+    return asyncio.run(_serve(session, key, radio, Language(options.language), owed))
 
 
 def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace) -> PeripheralRadio:
@@ -161,7 +163,9 @@ def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace
     return BluezRadio(options.adapter)
 
 
-async def _serve(session: Session, key: SigningKey, radio: PeripheralRadio, language: Language) -> int:
+async def _serve(
+    session: Session, key: SigningKey, radio: PeripheralRadio, language: Language, owed: OwedFile
+) -> int:
     """Run until SIGTERM or Ctrl-C; both hang up and wipe."""
     from reader_peripheral.adapters.bless_link import BlessLink
     from reader_peripheral.adapters.terminal import standard_terminal
@@ -169,7 +173,9 @@ async def _serve(session: Session, key: SigningKey, radio: PeripheralRadio, lang
     identity = reader_id(key.public_key)
     info = gatt.ReaderInfo((PROTOCOL_VERSION,), identity, settings.MODEL_CODE, settings.FIRMWARE)
     terminal, display = standard_terminal(language)
-    service = ReaderService(session, BlessLink(radio, info), terminal.swiper, terminal, display, os.urandom)
+    service = ReaderService(
+        session, BlessLink(radio, info), terminal.swiper, terminal, display, os.urandom, owed
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from protocol.gatt import Status
 from protocol.messages import MessageType
+from reader_peripheral.owed_outcomes import OwedOutcome
 from reader_peripheral.screens import Screen
 
 
@@ -83,6 +84,13 @@ class ForgetSession:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepOwed:
+    """Keep these where they survive a power cut, in place of those kept before."""
+
+    records: tuple[OwedOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something the log should have: no value of a peer in it."""
 
@@ -102,5 +110,6 @@ Effects = (
     | SealCard
     | SealPin
     | ForgetSession
+    | KeepOwed
     | Note
 )

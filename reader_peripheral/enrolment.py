@@ -131,10 +131,10 @@ def _answer(body: bytes) -> dict[str, object]:
 def _refused(status: int, said: dict[str, object]) -> str:
     """The issuer's problem+json in words; its text is a stranger's."""
     if status == 201:
-        return "That answer is not that of an issuer. Check the address with whoever gave you the code."
+        return "The answer is not that of an issuer. Check the address with whoever gave the code."
     detail = shown(str(said.get("detail") or said.get("title") or ""), 200)
     words = f": {detail}" if detail else "."
     return (
-        f"The issuer refused the enrolment ({status}){words} A code works once and for 24 hours: ask for a new"
-        " one if this one is used or old."
+        f"The issuer refused the enrolment ({status}){words} A code works once and for 24 hours: ask for a"
+        " new one if this one is used or old."
     )

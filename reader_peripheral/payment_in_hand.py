@@ -1,7 +1,4 @@
-"""The payment in hand, and what is kept of one that ended without an outcome.
-
-Pure; it holds the offer, hashes and counts: no card data, no digits, nothing that opens an envelope.
-"""
+"""The payment in hand: offer, hashes, counts. Pure; no card data, no digits, nothing that opens anything."""
 
 from __future__ import annotations
 
@@ -14,16 +11,15 @@ from protocol.messages import (
     REFUSAL_REASONS,
     CardEnvelope,
     KeyOffer,
-    Outcome,
     PinEnvelope,
     PinRequest,
     RefusalReason,
-    Verdict,
 )
 from protocol.messages import NotSettled as NotSettledReason
 from protocol.track_data import TrackFault
 from reader_peripheral import effects as fx
 from reader_peripheral import screens
+from reader_peripheral.owed_outcomes import OwedOutcome
 from reader_peripheral.transitions import Effect, Event
 
 _ENDED_BY = {
@@ -31,21 +27,6 @@ _ENDED_BY = {
     Event.SESSION_OVER: screens.EndedHere.CONNECTION_LOST,
     Event.PHONE_CANCELLED: screens.EndedHere.PHONE_CANCELLED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OwedOutcome:
-    """A payment whose outcome has not come: H(offer) and, in order, the hashes of what was sent for it."""
-
-    offer: Digest
-    bill: screens.Bill
-    sent: tuple[Digest, ...]
-
-    def accepts(self, outcome: Outcome) -> bool:
-        """An approval must answer the reader's last message; a refusal any message of it, or none."""
-        if outcome.verdict is Verdict.APPROVED:
-            return bool(self.sent) and outcome.last_message == self.sent[-1]
-        return outcome.last_message is None or outcome.last_message in self.sent
 
 
 @dataclass(slots=True)
@@ -64,6 +45,7 @@ class Payment:
     stars: int = 0
     hint: screens.PinHint = screens.PinHint.NONE
     refused: RefusalReason | None = None
+    unanswered: bool = False  # an envelope is out, and what the issuer made of it is not known
 
     @property
     def bill(self) -> screens.Bill:
@@ -77,7 +59,7 @@ class Payment:
 
     def owed(self) -> OwedOutcome:
         """What to keep when this payment is left without an outcome."""
-        return OwedOutcome(self.digest, self.bill, tuple(self.sent))
+        return OwedOutcome(self.digest, self.bill, tuple(self.sent), self.unanswered)
 
     def take_pin_request(self, request: PinRequest, reference: Digest) -> bool:
         """Take a request that answers just what this reader sent; False when it is bound to anything else."""
@@ -88,8 +70,9 @@ class Payment:
         return True
 
     def begin_pin(self) -> None:
-        """No digits yet."""
+        """The card envelope, or the PIN before, is answered; no digits yet."""
         self.stars, self.hint = 0, screens.PinHint.NONE
+        self.unanswered = False
 
     def count_digit(self, step: int) -> None:
         """One digit more or one fewer."""

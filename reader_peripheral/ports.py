@@ -14,6 +14,7 @@ from protocol.gatt import Status
 from protocol.identifiers import IssuerId, PublicKey
 from protocol.messages import MessageType
 from protocol.track_data import Swipe, TrackFault
+from reader_peripheral.owed_outcomes import OwedOutcome
 from reader_peripheral.screens import Screen
 
 
@@ -134,6 +135,16 @@ class PinnedIssuer:
     issuer_id: IssuerId
     public_key: PublicKey
     url: str
+
+
+class OwedStore(Protocol):
+    """Remembers, over power cuts, which payments wait for an outcome."""
+
+    def load(self) -> tuple[OwedOutcome, ...]:
+        """What was kept last."""
+
+    def keep(self, records: tuple[OwedOutcome, ...]) -> None:
+        """Replace what is kept; it is on the disk when this returns."""
 
 
 class KeyStore(Protocol):

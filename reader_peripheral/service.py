@@ -17,8 +17,9 @@ from protocol.identifiers import NONCE_SIZE, Nonce
 from protocol.messages import MessageType
 from protocol.track_data import Swipe, TrackFault
 from reader_peripheral import effects as fx
-from reader_peripheral.ports import Display, Key, Keypad, Link, Swiper, SwipeResult
-from reader_peripheral.screens import Idle
+from reader_peripheral.owed_outcomes import OwedOutcome
+from reader_peripheral.ports import Display, Key, Keypad, Link, OwedStore, Swiper, SwipeResult
+from reader_peripheral.screens import Screen
 from reader_peripheral.session import LONGEST_PIN, Session
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ def wipe(secret: bytearray) -> None:
 class ReaderService:
     """Joins one session machine to one link, swiper, keypad and display.
 
-    `random_bytes(n)` gives n unpredictable bytes: the nonce of each session. Everything runs on one event
-    loop, whose clock is the machine's. It is the link's handlers (`ports.LinkHandlers`).
+    `random_bytes(n)` gives n unpredictable bytes: the nonce of each session. `owed` keeps what the session
+    was built with over restarts. Everything runs on one event loop, whose clock is the machine's. It is the
+    link's handlers (`ports.LinkHandlers`).
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class ReaderService:
         keypad: Keypad,
         display: Display,
         random_bytes: Callable[[int], bytes],
+        owed: OwedStore | None = None,
     ) -> None:
         self._session = session
         self._link = link
@@ -88,6 +91,7 @@ class ReaderService:
         self._keypad = keypad
         self._display = display
         self._random_bytes = random_bytes
+        self._owed = owed
         self._pin = PinBuffer()
         self._swipe: Swipe | None = None
         self._queue: deque[fx.Effects] = deque()
@@ -104,7 +108,7 @@ class ReaderService:
         except BaseException:
             await self.stop()
             raise
-        self._display.show(Idle())
+        self._do(self._session.opening())
 
     async def stop(self) -> None:
         """Hang up, wipe, give the devices back."""
@@ -194,7 +198,7 @@ class ReaderService:
     def _carry_out(self, effect: fx.Effects) -> None:
         match effect:
             case fx.Show(screen):
-                self._display.show(screen)
+                self._show(screen)
             case fx.TellStatus(status):
                 self._link.set_status(status)
             case fx.Send(message_type, payload):
@@ -219,20 +223,40 @@ class ReaderService:
                 self._queue.extend(self._seal_pin(public_key, info))
             case fx.ForgetSession():
                 self._link.forget_session()
+            case fx.KeepOwed(records):
+                self._keep_owed(records)
             case fx.Note(text):
                 log.warning("%s", text)
+
+    def _show(self, screen: Screen) -> None:
+        """Nobody swipes for, or types a PIN into, what cannot be seen."""
+        try:
+            self._display.show(screen)
+        except Exception as problem:  # noqa: BLE001 - a display's library may raise anything
+            log.error("the display failed: %s", type(problem).__name__)
+            self._queue.extend(self._session.reader_failed(self._now()))
+
+    def _keep_owed(self, records: tuple[OwedOutcome, ...]) -> None:
+        if self._owed is None:
+            return
+        try:
+            self._owed.keep(records)
+        except BlindRelayError as problem:
+            # The payment is the issuer's to settle or not, whatever this disk does. What is lost: after a
+            # power cut before the outcome, the person would not be told 'unknown: do not pay again'.
+            log.error("a payment without an outcome would not survive a power cut: %s", problem)
 
     def _seal_card(self, public_key: bytes, info: bytes) -> list[fx.Effects]:
         """Card data in, sealed card out; nothing of it is left here."""
         if self._swipe is None:
-            return self._session.sealing_failed(self._now())
+            return self._session.reader_failed(self._now())
         plaintext = self._swipe.card_plaintext()
         self._forget_card()
         try:
             sealed = sealing.seal_card(public_key, plaintext, info)
         except BlindRelayError as problem:
             log.error("the card could not be sealed: %s", type(problem).__name__)
-            return self._session.sealing_failed(self._now())
+            return self._session.reader_failed(self._now())
         finally:
             wipe(plaintext)
         return self._session.card_sealed(sealed, self._now())
@@ -245,7 +269,7 @@ class ReaderService:
             sealed = sealing.seal_pin(public_key, plaintext, info)
         except BlindRelayError as problem:
             log.error("the PIN could not be sealed: %s", type(problem).__name__)
-            return self._session.sealing_failed(self._now())
+            return self._session.reader_failed(self._now())
         finally:
             wipe(plaintext)
         return self._session.pin_sealed(sealed, self._now())

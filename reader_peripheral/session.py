@@ -6,14 +6,13 @@ transitions.py says what follows what; this module checks what the phone brings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from protocol.errors import PeerError
 from protocol.gatt import Status
-from protocol.identifiers import IssuerId, Nonce, PublicKey, reader_id
+from protocol.identifiers import Digest, IssuerId, Nonce, PublicKey, reader_id
 from protocol.messages import (
     PROTOCOL_VERSION,
-    KeyOffer,
     Message,
     MessageType,
     Outcome,
@@ -23,18 +22,19 @@ from protocol.messages import (
     RefusalReason,
     Verdict,
 )
-from protocol.signing import Signer, digest, open_message
+from protocol.signing import Signer, digest
 from protocol.track_data import TrackFault
 from reader_peripheral import effects as fx
 from reader_peripheral import screens
-from reader_peripheral.payment_in_hand import OwedOutcome, Payment
+from reader_peripheral.alarms import Alarm, Alarms
+from reader_peripheral.issuer_words import IssuerWords
+from reader_peripheral.owed_outcomes import OwedOutcome, OwedOutcomes
+from reader_peripheral.payment_in_hand import Payment
 from reader_peripheral.settings import Limits
 from reader_peripheral.transitions import TABLE, Effect, Event, State
 
 SHORTEST_PIN = 4
 LONGEST_PIN = 12  # ISO 9564-1
-# How many payments without an outcome are remembered: a phone that never brings one cannot fill the memory.
-MOST_OWED = 8
 # Refused offers that are answered in one session; the link's queue keeps room for the payment's own messages.
 MOST_REFUSALS = 2
 
@@ -43,7 +43,7 @@ _REFUSED_BY = {
     Event.OFFER_TIME_UP: RefusalReason.NO_SWIPE,
     Event.PIN_TIME_UP: RefusalReason.NO_PIN,
     Event.USER_CANCELLED: RefusalReason.USER_CANCELLED,
-    Event.SEALING_FAILED: RefusalReason.READER_FAULT,
+    Event.READER_FAILED: RefusalReason.READER_FAULT,
 }
 
 
@@ -65,22 +65,19 @@ class Session:
     ) -> None:
         self._key = key
         self._reader_id = reader_id(key.public_key)
-        self._issuer_id = issuer_id
-        self._issuer_key = issuer_key
+        self._issuer = IssuerWords(issuer_id, issuer_key, self._reader_id)
         self._limits = limits
         self._state = TABLE.initial
         self._nonce: Nonce | None = None
         self._payment: Payment | None = None
-        self._owed = {record.offer: record for record in owed}
-        self._unknown: screens.Bill | None = None
+        self._owed = OwedOutcomes(owed)
+        self._kept = self._owed.records
         self._result: tuple[screens.Bill, Outcome] | None = None
         self._status = Status.IDLE
         self._refusals_left = MOST_REFUSALS
-        self._rejected: bytes = b""
+        self._rejected: Digest | None = None
         self._sealed: bytes = b""
-        self._step_due: tuple[float, Event] | None = None
-        self._resume_due: float | None = None
-        self._result_due: float | None = None
+        self._alarms = Alarms()
 
     @property
     def state(self) -> State:
@@ -91,7 +88,11 @@ class Session:
     def owed(self) -> tuple[OwedOutcome, ...]:
         """Payments without an outcome, oldest first, the one in hand last: what must survive a restart."""
         in_hand = (self._payment.owed(),) if self._payment and self._payment.sent else ()
-        return (*self._owed.values(), *in_hand)
+        return (*self._owed.records, *in_hand)
+
+    def opening(self) -> list[fx.Effects]:
+        """What to show when the reader is switched on: perhaps what was unknown when it went off."""
+        return self._ready()
 
     def session_started(self, nonce: Nonce, now: float) -> list[fx.Effects]:
         """A phone opened a new session. `nonce`: 16 fresh random bytes, good for one offer."""
@@ -117,52 +118,35 @@ class Session:
 
     def message(self, message_type: MessageType, signed: bytes, now: float) -> list[fx.Effects]:
         """A whole message from the phone: checked here, believed only if the pinned issuer signed it."""
-        check = self._checks().get(message_type)
-        if check is None:
-            return [fx.Note(f"dropped a message of type {message_type.name}: not for a reader")]
-        return check(signed, now)
-
-    def _checks(self) -> dict[MessageType, Callable[[bytes, float], list[fx.Effects]]]:
-        return {
-            MessageType.KEY_OFFER: self._offer,
-            MessageType.PIN_REQUEST: self._pin_request,
-            MessageType.OUTCOME: self._outcome,
-        }
+        match message_type:
+            case MessageType.KEY_OFFER:
+                return self._offer(signed, now)
+            case MessageType.PIN_REQUEST:
+                return self._pin_request(signed, now)
+            case MessageType.OUTCOME:
+                return self._outcome(signed, now)
+            case _:
+                return [fx.Note(f"dropped a message of type {message_type.name}: not for a reader")]
 
     def _offer(self, signed: bytes, now: float) -> list[fx.Effects]:
         reference = digest(signed)
-        if reference in self._owed or (self._payment and self._payment.digest == reference):
+        if self._owed.find(reference) or (self._payment and self._payment.digest == reference):
             # A phone that repeats an offer must not get a signed refusal of it to end that payment with.
             return [fx.Note("dropped an offer that was taken before")]
-        self._rejected = signed
         try:
-            offer = open_message(self._issuer_key, signed, KeyOffer)
+            offer = self._issuer.open_offer(signed, self._nonce, paying=self._payment is not None)
         except PeerError as problem:
+            self._rejected = reference
             return [fx.Note(f"refused an offer: {problem}"), *self._step(Event.OFFER_REJECTED, now)]
-        fault = self._fault_of(offer)
-        if fault:
-            return [fx.Note(f"refused an offer: {fault}"), *self._step(Event.OFFER_REJECTED, now)]
         self._payment = Payment(offer, reference, swipes_left=self._limits.swipes)
         return self._step(Event.OFFER_ACCEPTED, now)
-
-    def _fault_of(self, offer: KeyOffer) -> str | None:
-        """Why this reader cannot take an offer that its issuer did sign (the symbolic model asks it)."""
-        if offer.issuer_id != self._issuer_id:
-            return "it names another issuer"
-        if offer.reader_id != self._reader_id:
-            return "it is for another reader"
-        if self._payment is not None:
-            return "a payment is in hand"
-        if self._nonce is None or offer.nonce != self._nonce:
-            return "its nonce is not the one that waits for an offer"
-        return None
 
     def _pin_request(self, signed: bytes, now: float) -> list[fx.Effects]:
         payment = self._payment
         if payment is None or not TABLE.allows(self._state, Event.PIN_REQUESTED):
             return [fx.Note(f"dropped a PIN request: {self._state.value}")]
         try:
-            request = open_message(self._issuer_key, signed, PinRequest)
+            request = self._issuer.open(signed, PinRequest)
         except PeerError as problem:
             return [fx.Note(f"refused a PIN request: {problem}")]
         if not payment.take_pin_request(request, digest(signed)):
@@ -171,24 +155,20 @@ class Session:
 
     def _outcome(self, signed: bytes, now: float) -> list[fx.Effects]:
         try:
-            outcome = open_message(self._issuer_key, signed, Outcome)
+            outcome = self._issuer.open(signed, Outcome)
         except PeerError as problem:
             return [fx.Note(f"refused an outcome: {problem}")]
-        payment = self._payment
-        if payment is not None and outcome.offer == payment.digest:
-            record, event = payment.owed(), Event.OUTCOME
-        elif outcome.offer in self._owed:
-            record, event = self._owed[outcome.offer], Event.EARLIER_OUTCOME
-        else:
+        record, event = self._owed.find(outcome.offer), Event.EARLIER_OUTCOME
+        if self._payment is not None and outcome.offer == self._payment.digest:
+            record, event = self._payment.owed(), Event.OUTCOME
+        if record is None:
             return [fx.Note("dropped an outcome: no payment of this reader waits for it")]
         if not record.accepts(outcome):
             return [fx.Note("refused an outcome: it does not answer what this reader sent")]
         self._result = (record.bill, outcome)
+        self._owed.settle(outcome.offer)
         effects = self._step(event, now)
         self._result = None
-        self._owed.pop(outcome.offer, None)
-        if self._unknown == record.bill:
-            self._unknown = None
         return effects
 
     def card_read(self, now: float) -> list[fx.Effects]:
@@ -213,9 +193,9 @@ class Session:
         self._sealed = sealed
         return self._step(Event.PIN_SEALED, now)
 
-    def sealing_failed(self, now: float) -> list[fx.Effects]:
-        """The answer to SealCard or SealPin when this reader could not."""
-        return self._step(Event.SEALING_FAILED, now)
+    def reader_failed(self, now: float) -> list[fx.Effects]:
+        """This reader could not seal, or not show what a person must see."""
+        return self._step_if_listed(Event.READER_FAILED, now)
 
     def digit_typed(self, now: float) -> list[fx.Effects]:
         """A digit key, no matter which. It counts when KeepDigit is among the effects."""
@@ -241,22 +221,13 @@ class Session:
 
     def deadline(self) -> float | None:
         """When `handle_timer` wants to be called next."""
-        step = self._step_due[0] if self._step_due else None
-        due = [time for time in (step, self._resume_due, self._result_due) if time is not None]
-        return min(due, default=None)
+        return self._alarms.next()
 
     def handle_timer(self, now: float) -> list[fx.Effects]:
         """Let time pass to `now`. Early calls do nothing."""
         effects: list[fx.Effects] = []
-        if self._step_due and self._step_due[0] <= now:
-            event, self._step_due = self._step_due[1], None
+        while event := self._alarms.pop_due(now):
             effects += self._step(event, now)
-        if self._resume_due is not None and self._resume_due <= now:
-            self._resume_due = None
-            effects += self._step(Event.SESSION_OVER, now)
-        if self._result_due is not None and self._result_due <= now:
-            self._result_due = None
-            effects += self._step(Event.RESULT_TIME_UP, now)
         return effects
 
     def _step_if_listed(self, event: Event, now: float) -> list[fx.Effects]:
@@ -269,6 +240,10 @@ class Session:
         for effect in move.effects:
             effects += self._fill_in(effect, event, now)
         self._state = move.to
+        if self.owed != self._kept:
+            self._kept = self.owed
+            # First of all: what was sent must be remembered even if the power goes while it is being sent.
+            effects.insert(0, fx.KeepOwed(self._kept))
         return effects
 
     def _in_hand(self) -> Payment:
@@ -286,23 +261,25 @@ class Session:
                 return self._refuse_offer()
             case Effect.SEND_REFUSAL:
                 payment = self._in_hand()
-                payment.refused = _REFUSED_BY[event]
+                payment.refused, payment.unanswered = _REFUSED_BY[event], False
                 return self._send(Refusal(payment.digest, payment.refused), now)
             case Effect.SEAL_CARD:
-                self._step_due = None
+                self._alarms.clear(Alarm.STEP)
                 return [self._in_hand().seal_card(self._key.public_key)]
             case Effect.SEAL_PIN:
-                self._step_due = None
+                self._alarms.clear(Alarm.STEP)
                 return [self._in_hand().seal_pin(self._key.public_key)]
             case Effect.SEND_CARD:
                 payment = self._in_hand()
                 sent = self._send(payment.card_message(self._sealed), now)
                 payment.card_envelope, self._sealed = payment.sent[-1], b""
+                payment.unanswered = True
                 return sent
             case Effect.SEND_PIN:
                 payment = self._in_hand()
                 sent = self._send(payment.pin_message(self._sealed), now)
                 payment.pin_envelope, self._sealed = payment.sent[-1], b""
+                payment.unanswered = True
                 return sent
             case _ if effect in _PLAIN:
                 return [_PLAIN[effect]]
@@ -315,11 +292,14 @@ class Session:
         """Effects that change what this machine remembers."""
         match effect:
             case Effect.TAKE_OFFER:
-                self._nonce = self._unknown = self._result_due = None
-                self._step_due = (now + self._in_hand().offer.seconds_to_live, Event.OFFER_TIME_UP)
+                self._nonce = None
+                self._owed.have_been_read()
+                self._alarms.clear(Alarm.RESULT)
+                patience = self._in_hand().offer.seconds_to_live
+                self._alarms.set(Alarm.STEP, now + patience, Event.OFFER_TIME_UP)
             case Effect.TAKE_PIN_REQUEST:
                 self._in_hand().begin_pin()
-                self._step_due = (now + self._limits.pin_seconds, Event.PIN_TIME_UP)
+                self._alarms.set(Alarm.STEP, now + self._limits.pin_seconds, Event.PIN_TIME_UP)
                 return [fx.WantPin()]
             case Effect.KEEP_DIGIT:
                 self._in_hand().count_digit(+1)
@@ -332,13 +312,15 @@ class Session:
             case Effect.HINT_TOO_SHORT:
                 self._in_hand().hint = screens.PinHint.TOO_SHORT
             case Effect.AWAIT_RETURN:
-                self._resume_due = now + self._limits.resume_seconds
+                self._alarms.set(Alarm.RESUME, now + self._limits.resume_seconds, Event.SESSION_OVER)
             case Effect.RETURNED:
-                self._resume_due = None
+                self._alarms.clear(Alarm.RESUME)
             case Effect.OWE_OUTCOME:
-                self._owe(self._in_hand())
+                if self._in_hand().sent:
+                    self._owed.add(self._in_hand().owed())
             case Effect.FORGET_PAYMENT:
-                self._payment = self._step_due = self._resume_due = None
+                self._payment = None
+                self._alarms.clear(Alarm.STEP, Alarm.RESUME)
             case _:
                 raise AssertionError(f"nothing is written for the effect {effect.name}")
         return []
@@ -347,23 +329,27 @@ class Session:
         """Effects that change the display and, with it, what the phone is told."""
         match effect:
             case Effect.SHOW_RESULT:
-                self._result_due = now + self._limits.result_seconds
+                self._let_read(now)
                 return self._say(*self._result_screen())
             case Effect.SHOW_IDLE:  # the person has read what was there, also an 'unknown'
-                self._unknown = self._result_due = None
-                return self._say(screens.Idle(), Status.IDLE)
+                self._owed.have_been_read()
+                return self._ready()
             case Effect.SHOW_READY:
-                self._result_due = None
-                if self._unknown is not None:
-                    return self._say(screens.Unknown(self._unknown), Status.UNKNOWN_OUTCOME)
-                return self._say(screens.Idle(), Status.IDLE)
-            case Effect.SHOW_UNKNOWN:
-                self._unknown = self._in_hand().bill
+                return self._ready()
             case Effect.SHOW_ENDED:
-                self._result_due = now + self._limits.result_seconds
+                self._let_read(now)
             case _:
                 pass
         return self._say(*self._in_hand().screen(effect, event))
+
+    def _let_read(self, now: float) -> None:
+        self._alarms.set(Alarm.RESULT, now + self._limits.result_seconds, Event.RESULT_TIME_UP)
+
+    def _ready(self) -> list[fx.Effects]:
+        self._alarms.clear(Alarm.RESULT)
+        if self._owed.unknown is not None:
+            return self._say(screens.Unknown(self._owed.unknown), Status.UNKNOWN_OUTCOME)
+        return self._say(screens.Idle(), Status.IDLE)
 
     def _say(self, screen: screens.Screen, status: Status) -> list[fx.Effects]:
         """A screen, and the status when it is another: told once a digit, it would count them."""
@@ -388,26 +374,18 @@ class Session:
 
     def _refuse_offer(self) -> list[fx.Effects]:
         """Refuse what was offered and nothing else: the payment in hand, or the nonce that waits, stays."""
-        reason = RefusalReason.BUSY if self._payment else RefusalReason.OFFER_REJECTED
-        refusal = Refusal(digest(self._rejected), reason)
-        self._rejected = b""
-        if self._refusals_left == 0:
+        if self._rejected is None or self._refusals_left == 0:
             return [fx.Note("refused an offer without a word: this phone has sent too many")]
         self._refusals_left -= 1
-        return [fx.Send(MessageType.REFUSAL, self._key.sign(refusal.encode()))]
+        reason = RefusalReason.BUSY if self._payment else RefusalReason.OFFER_REJECTED
+        return [fx.Send(MessageType.REFUSAL, self._key.sign(Refusal(self._rejected, reason).encode()))]
 
     def _send(self, message: Message, now: float) -> list[fx.Effects]:
         """Sign, remember the hash that an outcome must name, and wait for an answer."""
         signed = self._key.sign(message.encode())
         self._in_hand().sent.append(digest(signed))
-        self._step_due = (now + self._limits.answer_seconds, Event.ANSWER_TIME_UP)
-        return [fx.Send(message.TYPE, signed)]
-
-    def _owe(self, payment: Payment) -> None:
-        if payment.sent:
-            self._owed[payment.digest] = payment.owed()
-            while len(self._owed) > MOST_OWED:
-                del self._owed[next(iter(self._owed))]
+        self._alarms.set(Alarm.STEP, now + self._limits.answer_seconds, Event.ANSWER_TIME_UP)
+        return [fx.Send(MessageType(message.TYPE), signed)]
 
 
 _PLAIN: dict[Effect, fx.Effects] = {

@@ -53,7 +53,7 @@ class Event(Enum):
     PIN_COMPLETE = "pin_complete"
     PIN_TIME_UP = "pin_time_up"
     PIN_SEALED = "pin_sealed"
-    SEALING_FAILED = "sealing_failed"
+    READER_FAILED = "reader_failed"  # it could not seal, or not show what a person must see
     USER_CANCELLED = "user_cancelled"
     USER_CONFIRMED = "user_confirmed"  # Enter outside PIN entry: the result has been read
     ANSWER_TIME_UP = "answer_time_up"
@@ -182,8 +182,9 @@ def _card_rows() -> _Row:
         (S.AWAITING_SWIPE, E.SWIPE_BAD_LAST): _go(S.REFUSED, *refuse),
         (S.AWAITING_SWIPE, E.OFFER_TIME_UP): _go(S.REFUSED, *refuse),
         (S.AWAITING_SWIPE, E.USER_CANCELLED): _go(S.REFUSED, *refuse),
+        (S.AWAITING_SWIPE, E.READER_FAILED): _go(S.REFUSED, *refuse),
         (S.SEALING_CARD, E.CARD_SEALED): _go(S.AWAITING_PIN_REQUEST, F.SEND_CARD, F.SHOW_WORKING),
-        (S.SEALING_CARD, E.SEALING_FAILED): _go(S.REFUSED, F.SEND_REFUSAL, F.SHOW_CANCELLING),
+        (S.SEALING_CARD, E.READER_FAILED): _go(S.REFUSED, F.SEND_REFUSAL, F.SHOW_CANCELLING),
         (S.AWAITING_PIN_REQUEST, E.USER_CANCELLED): _go(S.REFUSED, F.SEND_REFUSAL, F.SHOW_CANCELLING),
         (S.AWAITING_PIN_REQUEST, E.ANSWER_TIME_UP): _go(
             S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, F.OWE_OUTCOME, F.FORGET_PAYMENT
@@ -203,8 +204,9 @@ def _pin_rows() -> _Row:
         (here, E.PIN_COMPLETE): _go(S.SEALING_PIN, F.SEAL_PIN, F.END_PIN_ENTRY),
         (here, E.PIN_TIME_UP): _go(S.REFUSED, *refuse),
         (here, E.USER_CANCELLED): _go(S.REFUSED, *refuse),
+        (here, E.READER_FAILED): _go(S.REFUSED, *refuse),
         (S.SEALING_PIN, E.PIN_SEALED): _go(S.AWAITING_OUTCOME, F.SEND_PIN, F.SHOW_WORKING),
-        (S.SEALING_PIN, E.SEALING_FAILED): _go(S.REFUSED, F.SEND_REFUSAL, F.SHOW_CANCELLING),
+        (S.SEALING_PIN, E.READER_FAILED): _go(S.REFUSED, F.SEND_REFUSAL, F.SHOW_CANCELLING),
     }
 
 

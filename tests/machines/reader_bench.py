@@ -24,7 +24,7 @@ from protocol.sealing import PaymentKey
 from protocol.signing import SigningKey, digest, open_message, sign_message
 from protocol.track_data import TrackFault
 from reader_peripheral import effects as fx
-from reader_peripheral.payment_in_hand import OwedOutcome
+from reader_peripheral.owed_outcomes import OwedOutcome
 from reader_peripheral.screens import Bill, Screen
 from reader_peripheral.session import Session
 from reader_peripheral.settings import Limits
@@ -73,7 +73,7 @@ def signed_offer(**changes: Any) -> bytes:
 
 def owed_payment() -> OwedOutcome:
     """A payment of yesterday that was left without an outcome."""
-    return OwedOutcome(OLD_OFFER, OLD_BILL, (OLD_MESSAGE,))
+    return OwedOutcome(OLD_OFFER, OLD_BILL, (OLD_MESSAGE,), unknown=True)
 
 
 class Bench:
@@ -112,7 +112,10 @@ class Bench:
 
     def memory(self) -> dict[str, Any]:
         """Everything the session remembers, to compare: 'state kept' means all of it."""
-        return copy.deepcopy({name: value for name, value in vars(self.session).items() if name != "_key"})
+        fixed = {"_key", "_issuer", "_limits"}
+        memory = {name: value for name, value in vars(self.session).items() if name not in fixed}
+        memory |= {name: vars(memory[name]) for name in ("_owed", "_alarms")}
+        return copy.deepcopy(memory)
 
     # What happens, in the order of a payment.
 

@@ -207,7 +207,7 @@ def test_no_pin_in_time_is_refused_as_that() -> None:
 @pytest.mark.parametrize("state", [State.SEALING_CARD, State.SEALING_PIN], ids=lambda s: s.name)
 def test_a_reader_that_cannot_seal_says_so(state: State) -> None:
     bench = bench_in(state)
-    bench.do(bench.session.sealing_failed(bench.now))
+    bench.do(bench.session.reader_failed(bench.now))
     assert bench.refusal().reason is RefusalReason.READER_FAULT
     assert bench.state is State.REFUSED
 

@@ -80,13 +80,13 @@ PROVOKE: dict[Event, Callable[[Bench], list[fx.Effects]]] = {
     Event.PIN_TOO_SHORT: _enter_after(3),
     Event.PIN_COMPLETE: _enter_after(4),
     Event.PIN_SEALED: lambda b: b.pin_sealed(),
-    Event.SEALING_FAILED: lambda b: b.do(b.session.sealing_failed(b.now)),
+    Event.READER_FAILED: lambda b: b.do(b.session.reader_failed(b.now)),
     Event.USER_CANCELLED: lambda b: b.cancel(),
     Event.USER_CONFIRMED: lambda b: b.do(b.session.enter_typed(b.now)),
 }
 CLOCK = {Event.OFFER_TIME_UP, Event.PIN_TIME_UP, Event.ANSWER_TIME_UP, Event.RESULT_TIME_UP}
 # Only the reader's own service brings these; at the wrong moment they are a bug, and said to be one.
-INSIDE = {Event.CARD_SEALED, Event.PIN_SEALED, Event.SEALING_FAILED}
+INSIDE = {Event.CARD_SEALED, Event.PIN_SEALED}
 # A link event while sealing is a bug too: sealing happens within one turn of the loop.
 SEALING = {State.SEALING_CARD, State.SEALING_PIN}
 LINK = {

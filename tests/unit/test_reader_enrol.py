@@ -26,7 +26,8 @@ from protocol.identifiers import IssuerId, reader_id, reader_id_text
 from protocol.messages import ReaderEnrolment
 from protocol.signing import SigningKey, open_message
 from reader_peripheral import enrolment, settings
-from reader_peripheral.adapters.key_store import FileKeyStore, KeyStoreError
+from reader_peripheral.adapters.key_store import FileKeyStore
+from reader_peripheral.adapters.private_files import PrivateFileError
 from reader_peripheral.cli import main
 from reader_peripheral.enrolment import EnrolmentError, enrol, prepare, read_code
 from reader_peripheral.ports import PinnedIssuer
@@ -223,7 +224,7 @@ def test_the_files_are_their_owners_alone(store: FileKeyStore, tmp_path: Path) -
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(path.name for path in (tmp_path / "reader").iterdir()) == ["identity.seed", "issuer.json"]
     (tmp_path / "reader" / "identity.seed").chmod(0o640)
-    with pytest.raises(KeyStoreError, match="chmod 600"):
+    with pytest.raises(PrivateFileError, match="chmod 600"):
         store.seed()
 
 
@@ -236,7 +237,7 @@ def test_damaged_files_are_named_and_nothing_of_them_is_shown(
     path = tmp_path / "reader" / name
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     path.chmod(0o600)
-    with pytest.raises(KeyStoreError) as refusal:
+    with pytest.raises(PrivateFileError) as refusal:
         (store.seed if name == "identity.seed" else store.issuer)()
     assert name in str(refusal.value)
     assert "damaged" in str(refusal.value)
@@ -245,7 +246,7 @@ def test_damaged_files_are_named_and_nothing_of_them_is_shown(
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = FileKeyStore(tmp_path / "file" / "reader")
-    with pytest.raises(KeyStoreError):
+    with pytest.raises(PrivateFileError):
         store.keep_seed(b"\x05" * 32)
 
 

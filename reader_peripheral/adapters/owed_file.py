@@ -1,0 +1,76 @@
+"""The payments that wait for an outcome, in a file: hashes and the display's words, nothing of the card."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from protocol.errors import BlindRelayError, InputError
+from protocol.identifiers import DIGEST_SIZE, Digest
+from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER
+from protocol.money import Money, currency
+from protocol.text import check_shown_text
+from reader_peripheral.adapters.private_files import read_private, write_private
+from reader_peripheral.owed_outcomes import OwedOutcome
+from reader_peripheral.screens import Bill
+
+log = logging.getLogger(__name__)
+
+
+class OwedFile:
+    """Implements ports.OwedStore as `owed.json` under one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "owed.json"
+
+    def load(self) -> tuple[OwedOutcome, ...]:
+        """What was kept last. A file that makes no sense is not worth a reader that does not start."""
+        try:
+            return tuple(_record(item) for item in json.loads(read_private(self._path) or "[]"))
+        except (BlindRelayError, ValueError, TypeError, KeyError) as problem:
+            log.error("%s cannot be used and is left out: %s", self._path, type(problem).__name__)
+            return ()
+
+    def keep(self, records: tuple[OwedOutcome, ...]) -> None:
+        """Replace what is kept."""
+        write_private(self._path, json.dumps([_item(record) for record in records]) + "\n")
+
+
+def _item(record: OwedOutcome) -> dict[str, object]:
+    return {
+        "offer": record.offer.hex(),
+        "sent": [message.hex() for message in record.sent],
+        "unknown": record.unknown,
+        "merchant": record.bill.merchant,
+        "minor": record.bill.amount.minor,
+        "currency": record.bill.amount.currency.code,
+        "order": record.bill.order,
+    }
+
+
+def _record(item: dict[str, object]) -> OwedOutcome:
+    match item:
+        case {
+            "offer": str(offer),
+            "sent": list(sent),
+            "unknown": bool(unknown),
+            "merchant": str(merchant),
+            "minor": int(minor),
+            "currency": str(code),
+            "order": str(order),
+        }:
+            bill = Bill(
+                check_shown_text(merchant, LONGEST_MERCHANT_NAME, "merchant_name"),
+                Money(minor, currency(code)),
+                check_shown_text(order, LONGEST_ORDER, "order"),
+            )
+            return OwedOutcome(_digest(offer), bill, tuple(_digest(message) for message in sent), unknown)
+    raise InputError("damaged", "not a payment that waits for an outcome")
+
+
+def _digest(text: str) -> Digest:
+    digest = bytes.fromhex(text)
+    if len(digest) != DIGEST_SIZE:
+        raise ValueError("a digest is 32 bytes")
+    return Digest(digest)
