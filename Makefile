@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 
 .PHONY: help setup demo test lint types imports machines lock clean
 
@@ -14,6 +15,11 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once, half a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BENCH_READY): requirements-bench.lock $(READY)
+	@echo "Adding the tools of the slower targets (once, a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 setup: $(READY) ## make .venv with the four programs in it
@@ -37,9 +43,12 @@ imports: $(READY)
 machines: $(READY) ## draw docs/machines/ from the transition tables
 	$(BIN)/python -m tools.draw_machines
 
-lock: ## write requirements.lock anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra test --group build \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group build \
+	--custom-compile-command "make lock"
+
+lock: ## write the locks anew (needs uv)
+	$(COMPILE) --extra test --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra bench --output-file requirements-bench.lock pyproject.toml
 
 clean: ## remove .venv and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
