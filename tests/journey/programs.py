@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 20.0
-"""Seconds to wait for a line of output. A whole payment takes two; the machine may be busy."""
+from tests.journey.transcript import PATIENCE, ProgramError, Transcript
 
 
 def free_port() -> int:
@@ -26,17 +23,13 @@ def free_port() -> int:
         return port
 
 
-class ProgramError(AssertionError):
-    """A program did not say or do what the test waits for; the text holds all that it said."""
-
-
-class Program:
-    """One running program. `expect` reads on from where the last match ended, `seen` looks at everything."""
+class Program(Transcript):
+    """One running program of this machine."""
 
     def __init__(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> None:
-        self.name = name
+        super().__init__(name)
         executable = Path(sys.executable).parent / arguments[0]
         self._process = subprocess.Popen(
             [str(executable), *arguments[1:]],
@@ -47,10 +40,6 @@ class Program:
             cwd=folder,
             start_new_session=True,  # so that killing takes its children along
         )
-        self._output = ""
-        self._read_to = 0
-        self._ended = False
-        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, name=f"output of {name}", daemon=True)
         self._reader.start()
 
@@ -59,44 +48,13 @@ class Program:
         assert pipe is not None
         descriptor = pipe.fileno()
         while chunk := os.read(descriptor, 65536):
-            with self._changed:
-                self._output += chunk.decode("utf-8", "replace")
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    @property
-    def output(self) -> str:
-        """Everything said so far."""
-        with self._changed:
-            return self._output
+            self.hear(chunk.decode("utf-8", "replace"))
+        self.hear_the_end()
 
     @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process.poll() is None
-
-    def expect(self, pattern: str, patience: float = PATIENCE) -> re.Match[str]:
-        """Wait until `pattern` (MULTILINE) comes after the last match; fails at once if the program ended."""
-        compiled = re.compile(pattern, re.MULTILINE)
-        until = time.monotonic() + patience
-        with self._changed:
-            while True:
-                found = compiled.search(self._output, self._read_to)
-                if found:
-                    self._read_to = found.end()
-                    return found
-                left = until - time.monotonic()
-                if self._ended or left <= 0:
-                    break
-                self._changed.wait(left)
-            why = "ended" if self._ended else f"was silent about it for {patience:g} s"
-            raise ProgramError(f"{self.name} {why}; awaited {pattern!r} in:\n{self._output[self._read_to :]}")
-
-    def seen(self, pattern: str) -> bool:
-        """Whether `pattern` is anywhere in the output so far."""
-        return re.search(pattern, self.output, re.MULTILINE) is not None
 
     def type(self, text: str) -> None:
         """Type a line and Enter."""
