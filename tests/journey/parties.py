@@ -29,7 +29,7 @@ from handset_client.ports import Credential, IssuerUp
 from handset_client.relay_call import Patience
 from handset_client.service import HandsetService
 from issuer_server import service as issuer_service
-from issuer_server.enrolments import IssuerAddress
+from issuer_server.enrolments import IssuerAddress, issue_code
 from issuer_server.keys import IssuerKeys, create_keys, load_keys
 from issuer_server.ledger import check_trial_balance
 from issuer_server.live_payments import LivePayment, PaymentSecrets
@@ -39,7 +39,7 @@ from issuer_server.settings import Settings
 from merchant_terminal.issuer_api import ApiKey, IssuerApi
 from merchant_terminal.payment import Charge, Payment
 from protocol import gatt
-from protocol.enrolment import EnrolmentCode
+from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.identifiers import IssuerId, PaymentId, ReaderId, check_payment_id, mint, parse_phone_number
 from protocol.messages import PROTOCOL_VERSION, MessageType
 from protocol.money import Money, currency
@@ -75,7 +75,7 @@ class Times:
     issuer: Deadlines = field(default_factory=Deadlines)
     reader: Limits = field(default_factory=Limits)
     phone: Patience = field(default_factory=Patience)
-    link: LinkSettings = field(default_factory=lambda: LinkSettings(pauses=(0.02, 0.1)))
+    link: LinkSettings = field(default_factory=lambda: LinkSettings(pauses=(0.02, 0.1), hang_up=0.5))
     pin_attempts: int = 1
 
 
@@ -294,6 +294,23 @@ class Parties:
         check_trial_balance(rows)
         yen = {row.owner: row.minor for row in rows if row.currency == JPY}
         return yen[self.seeded.cardholders[0].cardholder.id], yen.get(self.seeded.merchant.id, 0)
+
+    async def enrol_another_reader(self, cardholder: int) -> ReaderId:
+        """Enrol one more reader of a sample cardholder; it stays off the air."""
+        owner = self.seeded.cardholders[cardholder].cardholder
+        code = await issue_code(
+            self.issuer.running.storage,
+            EnrolmentKind.READER,
+            owner.id,
+            self.issuer.address(),
+            secrets.token_bytes(16),
+            time.time(),
+        )
+        folder = self.issuer.database.parent.parent / f"reader-{secrets.token_hex(4)}"
+        store = FileKeyStore(folder)
+        candidate = prepare(store, code, secrets.token_bytes, replace=False, unencrypted=False)
+        await enrol_reader(store, candidate)
+        return candidate.reader_id
 
     async def pin_tries_left(self) -> int:
         """How many PIN tries the cardholder's own card has."""

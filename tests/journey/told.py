@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handset_client.issuer_frames import Result
+from handset_client.issuer_frames import Result, ToReader
 from merchant_terminal.payment import Payment
 from protocol.identifiers import PaymentId
 from protocol.messages import MessageType, NotSettled, Outcome, Verdict
@@ -60,15 +60,17 @@ async def _phone_is_told(world: Parties, payment_id: PaymentId, reason: NotSettl
 
 
 async def _reader_is_told(world: Parties, payment_id: PaymentId, reason: NotSettled | None) -> None:
-    _, handed = await world.phone.wire.until(
+    _, said = await world.phone.wire.until(
         lambda passed: (
-            passed[0] is Way.TO_READER
-            and isinstance(passed[1], Handed)
+            isinstance(passed[1], ToReader)
             and (passed[1].payment_id, passed[1].kind) == (payment_id, MessageType.OUTCOME)
         )
     )
-    assert isinstance(handed, Handed)
-    outcome = open_message(world.issuer.keys.signing.public_key, handed.data, Outcome)
+    assert isinstance(said, ToReader)
+    await world.phone.wire.until(
+        lambda passed: passed == (Way.TO_READER, Handed(payment_id, MessageType.OUTCOME, said.data))
+    )
+    outcome = open_message(world.issuer.keys.signing.public_key, said.data, Outcome)
     assert outcome.verdict is (Verdict.APPROVED if reason is None else Verdict.NOT_SETTLED)
     assert outcome.reason is reason
     await world.person.display.shown.until(lambda screen: _shows(screen, reason))
