@@ -41,12 +41,17 @@ class Carried:
             case _:
                 self._frames.append(repr(what))
 
+    def next_payment(self) -> None:
+        """What was honest in the payment before is a replay in the next."""
+        self._from_issuer.clear()
+        self._from_reader.clear()
+
     def from_issuer(self, data: bytes) -> bool:
-        """Whether the issuer sent exactly this for the reader."""
+        """Whether the issuer sent exactly this in the payment at hand."""
         return data in self._from_issuer
 
     def from_reader(self, data: bytes) -> bool:
-        """Whether the reader said exactly this."""
+        """Whether the reader said exactly this in the payment at hand."""
         return data in self._from_reader
 
     @property

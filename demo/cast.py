@@ -40,8 +40,8 @@ class PlayCard:
 
 
 CARDS: Final = {
-    Card.OWN: PlayCard("Hanako's card", "4000001000023184", "0926"),
-    Card.OWN_BLOCKED: PlayCard("Hanako's card, reported lost", "4000003141596409", "0815", blocked=True),
+    Card.OWN: PlayCard("her card", "4000001000023184", "0926"),
+    Card.OWN_BLOCKED: PlayCard("her card that she reported lost", "4000003141596409", "0815", blocked=True),
     Card.OTHER_BANKS: PlayCard("a card of another bank", "4000003141597720", "0611", enrolled=False),
 }
 WRONG_PIN: Final = "0962"

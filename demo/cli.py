@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The options of `make demo ARGS='…'`."""
     parser = argparse.ArgumentParser(
         prog="demo",
-        description="One card payment through all four parties of Blind Relay, with no hardware, told step by step.",
+        description="One card payment through all four parties of Blind Relay, told step by step.",
         epilog="exit status: 0 when the payment ended as the scenario says, 1 when not, 2 for wrong usage",
         allow_abbrev=False,
     )

@@ -1,4 +1,4 @@
-"""The narrator for people: a paced, 80-column telling. Times are when things happened, not when they are printed."""
+"""The narrator for people: a paced, 80-column telling. Times say when things happened, not when printed."""
 
 from __future__ import annotations
 
@@ -76,13 +76,23 @@ class ConsoleNarrator:
             try:
                 renderable = self._render(happening)
                 if renderable is not None:
-                    self._console.print(renderable)
+                    self._print(renderable)
                 pause = BLOCK_SECONDS if happening.event is Event.OPENED else LINE_SECONDS
                 if happening.at is not None and self._pace:
                     await asyncio.sleep(pause * self._pace)
             finally:
                 self._last = happening.event
                 self._waiting.task_done()
+
+    def _print(self, renderable: RenderableType) -> None:
+        if self._console.is_terminal:
+            self._console.print(renderable)
+            return
+        with self._console.capture() as captured:
+            self._console.print(renderable)
+        # In a file, the spaces that fill a line are only in the way.
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        print("\n".join(lines), file=self._console.file, flush=True)
 
     # -- how each kind looks
 
@@ -105,8 +115,12 @@ class ConsoleNarrator:
                 return Padding(Text(happening.text, style="bold green" if good else "bold red"), (1, 0, 0, 0))
             case _:
                 seconds = "" if happening.at is None else f"{happening.at:.3f}"
-                style = {Event.ATTACK: "red", Event.DEFENCE: "bold green"}.get(happening.event, "")
-                return self._row(seconds, happening.route, happening.text, happening.steps, style)
+                style = {Event.ATTACK: "red", Event.DEFENCE: "green"}.get(happening.event, "")
+                text = f"ATTACK: {happening.text}" if happening.event is Event.ATTACK else happening.text
+                # What is sealed gets a box of its own.
+                sealed = happening.facts.get("kind") in ("card_envelope", "pin_envelope")
+                seen = None if sealed else happening.facts.get("phone_saw")
+                return self._row(seconds, happening.route, text, happening.steps, style, seen)
 
     def _title(self, text: str) -> RenderableType:
         rule = "-" if self._plain else "─"
@@ -144,26 +158,36 @@ class ConsoleNarrator:
         return grid
 
     def _row(
-        self, seconds: str, route: tuple[Party, ...], text: str, steps: str, style: str = ""
+        self,
+        seconds: str,
+        route: tuple[Party, ...],
+        text: str,
+        steps: str,
+        style: str = "",
+        seen: Json = None,
     ) -> RenderableType:
         grid = Table.grid(padding=(0, 1), pad_edge=False, expand=True)
-        grid.add_column(width=7, justify="right", style="dim")
-        grid.add_column(width=23, no_wrap=True)
+        grid.add_column(width=6, justify="right", style="dim")
+        grid.add_column(width=19, no_wrap=True)
         grid.add_column(ratio=1)
-        grid.add_column(width=8, justify="right", style="dim", no_wrap=True)
-        arrow = " > " if self._plain else " ▶ "
+        if steps:
+            grid.add_column(width=7, justify="right", style="dim", no_wrap=True)
+        arrow = ">" if self._plain else "▶"
         way = Text()
         for position, party in enumerate(route):
             if position:
                 way.append(arrow, style="dim")
             way.append(party.value, style=STYLES[party])
-        grid.add_row(seconds, way, Text(text, style=style), steps)
+        what = Text(text, style=style)
+        if seen is not None:
+            what.append(f"\n{seen}", style="dim")
+        grid.add_row(seconds, way, what, *([steps] if steps else []))
         return grid
 
     def _side_by_side(self, happening: Happening) -> RenderableType:
         """What the phone saw beside what the issuer saw."""
         boxes = Table.grid(padding=(0, 1), pad_edge=False, expand=True)
-        boxes.add_column(width=7)
+        boxes.add_column(width=6)
         boxes.add_column(ratio=1)
         boxes.add_column(ratio=1)
         phone, issuer = happening.facts.get("phone_saw"), happening.facts.get("issuer_saw")
@@ -189,16 +213,15 @@ class ConsoleNarrator:
         rows = happening.facts.get("rows")
         assert isinstance(rows, list)
         table = Table(
-            box=box.ASCII if self._plain else box.HORIZONTALS,
+            box=None,
             show_header=False,
             expand=True,
             padding=(0, 1, 0, 0),
             pad_edge=False,
-            show_lines=happening.event is Event.LEARNED,
         )
-        first, *others = rows
+        first = rows[0]
         assert isinstance(first, list)
-        table.add_column(width=12, no_wrap=True)
+        table.add_column(width=14, no_wrap=True)
         for position in range(1, len(first)):
             last = position == len(first) - 1
             table.add_column(ratio=1 if last else None, justify="left" if last else "right", no_wrap=not last)

@@ -34,7 +34,7 @@ def learned(world: World, story: Story, payments: list[Payment]) -> Happening:
     )
     stored = b"".join(path.read_bytes() for path in world.database.parent.glob(world.database.name + "*"))
     kept = any(secret.encode() in stored for secret in secrets)
-    found = "FOUND" if leaked else "searched: none found"
+    found = "FOUND" if leaked else "none (searched)"
     rows: list[Json] = [
         [Party.MERCHANT.value, f"{outcome}; {digits}; the phone number that it was told"],
         [
@@ -45,7 +45,7 @@ def learned(world: World, story: Story, payments: list[Payment]) -> Happening:
         [
             Party.ISSUER.value,
             f"the card, and whether the PIN is right, until the payment ended. Card number in its database:"
-            f" {'FOUND' if kept else 'searched: none found'}",
+            f" {'FOUND' if kept else 'none (searched)'}",
         ],
         [
             Party.READER.value,
@@ -67,9 +67,9 @@ def ledger(world: World, story: Story, before: Balances, after: Balances) -> Hap
     for owner, name in names.items():
         now = after.get(owner, 0)
         then = before.get(owner, 0)
-        change = "unchanged" if now == then else f"{_signed(now - then)} by this"
+        change = "unchanged" if now == then else f"{'+' if now > then else ''}{_signed(now - then)}"
         rows.append([name, _signed(now), change])
-    rows.append(["sum", _signed(sum(after.values())), "balanced: nothing was made or lost"])
+    rows.append(["sum", _signed(sum(after.values())), "balanced"])
     facts: dict[str, Json] = {"rows": rows, "changed": after != before}
     return Happening(Event.LEDGER, f"The issuer's ledger ({cast.CURRENCY})", story.now(), facts=facts)
 
@@ -94,7 +94,7 @@ def radio(world: World, story: Story) -> Happening:
         [
             "bytes",
             f"{total.octets:,}",
-            f"card number among them: {'FOUND' if found else 'searched: none found'}",
+            f"card number among them: {'FOUND' if found else 'none (searched)'}",
         ],
     ]
     facts: dict[str, Json] = {

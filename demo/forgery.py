@@ -1,4 +1,4 @@
-"""What a hostile phone can make out of the bytes that pass through it. Pure; it knows no secret of the others."""
+"""What a hostile phone can make of the bytes that pass through it. Pure; it knows nobody else's secret."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ def _in_place(signed: bytes, genuine: Message, altered: Message) -> bytes:
 
 
 def _parts(item: object) -> tuple[object, object, object, object]:
-    assert isinstance(item, list) and len(item) == 4
+    assert isinstance(item, list)
+    assert len(item) == 4
     first, second, third, fourth = item
     return first, second, third, fourth

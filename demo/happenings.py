@@ -46,8 +46,8 @@ class Event(StrEnum):
 class Happening:
     """One thing that happened. `at` is seconds since the payment began (None before it).
 
-    `route` says who did it, or who sent it through whom to whom. `steps` names the patent's steps. `facts` is what
-    --json adds; `text` is the line for a person.
+    `route` says who did it, or who sent it through whom to whom. `steps` names the patent's steps. `facts` is
+    what --json adds; `text` is the line for a person.
     """
 
     event: Event
@@ -84,8 +84,8 @@ class Narrator(Protocol):
         """Print what is left."""
 
 
-def hex_text(data: bytes, head: int = 12, tail: int = 4) -> str:
-    """A few bytes of `data` as a person can compare them: the first ones and the last ones, in pairs of digits."""
+def hex_text(data: bytes, head: int = 8, tail: int = 5) -> str:
+    """A few bytes of `data` as a person can compare them: the first and the last, in pairs of digits."""
     if len(data) <= head + tail:
         return data.hex(" ")
     return f"{data[:head].hex(' ')} … {data[-tail:].hex(' ')}"

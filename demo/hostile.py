@@ -1,7 +1,7 @@
-"""A phone in the hands of malware: rules on the honest phone's two links. It sees and can do what a phone can.
+"""A phone in the hands of malware: rules on the honest phone's two links. It can do what a phone can.
 
-Each altered copy is sent on its own, and the next only when the victim has dealt with it, so that every refusal
-is the answer to one attack.
+Each altered copy is sent on its own, and the next only when the victim has dealt with it, so that every
+refusal is the answer to one attack.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from demo.forgery import (
     forged_offers,
     forged_pin_requests,
 )
-from demo.happenings import Event, Party
+from demo.happenings import Party
 from demo.story import Story
 from demo.taps import ForReader, TappedIssuerLink, TappedReaderLink
 from handset_client.issuer_frames import FromReader, IssuerComplaint, PhoneFrame
@@ -64,16 +64,13 @@ class _Malware:
         """The rule for what the issuer says."""
         return (event,)
 
-    def _attack(self, deed: str, *route: Party, size: int) -> None:
-        self._story.tell(Event.ATTACK, deed, *route, facts={"bytes": size})
-
 
 def _deed(forgery: Forgery) -> str:
     return f"{forgery.deed}, {forgery.gain}" if forgery.gain else forgery.deed
 
 
 class TamperingMalware(_Malware):
-    """Alters every message that passes; brings the true one only after its forgeries failed; keeps the PIN back."""
+    """Alters every message; brings the true one only after its forgeries failed; keeps the PIN back."""
 
     def __init__(self, story: Story, attacker: Attacker, issuer_key: PublicKey) -> None:
         super().__init__(story)
@@ -101,16 +98,12 @@ class TamperingMalware(_Malware):
         return ()
 
     def from_reader(self, event: ReaderEvent) -> Iterable[ReaderEvent]:
-        """An offer is dealt with when the reader refuses it; anything else when the reader has it."""
-        if self._true_message is None:
-            return (event,)
+        """A forgery is dealt with when the reader has it; its refusals are kept from the issuer."""
         match event:
-            case ReaderTook():
-                if self._true_message.kind is not MessageType.KEY_OFFER:
-                    self._next_for_reader()
+            case ReaderTook() if self._true_message is not None:
+                self._next_for_reader()
                 return ()
             case ReaderSaid(kind=MessageType.REFUSAL):
-                self._next_for_reader()
                 return ()
             case _:
                 return (event,)
@@ -120,7 +113,7 @@ class TamperingMalware(_Malware):
         assert true is not None
         if self._for_reader:
             forgery = self._for_reader.popleft()
-            self._attack(_deed(forgery), Party.PHONE, Party.READER, size=len(forgery.data))
+            self._story.attack(_deed(forgery), Party.PHONE, Party.READER, size=len(forgery.data))
             self._reader_link.put(ForReader(true.payment_id, true.kind, forgery.data))
         else:
             self._true_message = None
@@ -147,12 +140,12 @@ class TamperingMalware(_Malware):
         assert true is not None
         if self._for_issuer:
             forgery = self._for_issuer.popleft()
-            self._attack(_deed(forgery), Party.PHONE, Party.ISSUER, size=len(forgery.data))
+            self._story.attack(_deed(forgery), Party.PHONE, Party.ISSUER, size=len(forgery.data))
             self._issuer_link.put(FromReader(true.payment_id, true.kind, forgery.data))
             return
         self._true_frame = None
         if true.kind is MessageType.PIN_ENVELOPE:
-            self._attack("keeps the true PIN envelope back", Party.PHONE, size=len(true.data))
+            self._story.attack("keeps the true PIN envelope back", Party.PHONE, size=len(true.data))
         else:
             self._issuer_link.put(true)
 
@@ -165,6 +158,7 @@ class ReplayingMalware(_Malware):
         self._recorded: dict[MessageType, bytes] = {}
         self._replaying = False
         self._true_offer: ForReader | None = None
+        self._replayed_outcome = False
 
     def replay_from_now_on(self) -> None:
         """The recording is complete."""
@@ -179,7 +173,9 @@ class ReplayingMalware(_Malware):
             return (message,)
         self._true_offer = message
         old = self._recorded[MessageType.KEY_OFFER]
-        self._attack("brings the first payment's key offer again", Party.PHONE, Party.READER, size=len(old))
+        self._story.attack(
+            "brings the first payment's key offer again", Party.PHONE, Party.READER, size=len(old)
+        )
         return (ForReader(message.payment_id, MessageType.KEY_OFFER, old),)
 
     def from_reader(self, event: ReaderEvent) -> Iterable[ReaderEvent]:
@@ -192,7 +188,8 @@ class ReplayingMalware(_Malware):
                 self._reader_link.put(true)
                 self._replay_outcome(true)
                 return ()
-            case ReaderTook(payment_id=payment_id, kind=MessageType.OUTCOME):
+            case ReaderTook(payment_id=payment_id, kind=MessageType.OUTCOME) if self._replayed_outcome:
+                self._replayed_outcome = False
                 self._replay_to_issuer(FromReader(payment_id, MessageType.CARD_ENVELOPE, self._old_card))
                 return ()
             case _:
@@ -201,7 +198,8 @@ class ReplayingMalware(_Malware):
     def _replay_outcome(self, offer: ForReader) -> None:
         old = self._recorded[MessageType.OUTCOME]
         deed = "brings the first payment's 'approved' again"
-        self._attack(deed, Party.PHONE, Party.READER, size=len(old))
+        self._story.attack(deed, Party.PHONE, Party.READER, size=len(old))
+        self._replayed_outcome = True
         self._reader_link.put(ForReader(offer.payment_id, MessageType.OUTCOME, old))
 
     @property
@@ -210,8 +208,8 @@ class ReplayingMalware(_Malware):
 
     def _replay_to_issuer(self, frame: FromReader) -> None:
         what = frame.kind.name.lower().replace("_", " ")
-        deed = f"sends the first payment's {what} again, instead of a swipe"
-        self._attack(deed, Party.PHONE, Party.ISSUER, size=len(frame.data))
+        deed = f"sends the first payment's {what} in place of a swipe"
+        self._story.attack(deed, Party.PHONE, Party.ISSUER, size=len(frame.data))
         self._issuer_link.put(frame)
 
     def to_issuer(self, frame: PhoneFrame) -> Iterable[PhoneFrame]:

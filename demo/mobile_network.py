@@ -1,4 +1,4 @@
-"""The network between phone and issuer: a TCP forwarder on loopback, so that a demonstration can cut the wire."""
+"""The network between phone and issuer: a TCP forwarder on loopback, which a demonstration can cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHUNK: Final = 64 * 1024
 
 
 class MobileNetwork:
-    """Forwards to one server while there is coverage. Cutting it aborts every connection, as a tunnel does."""
+    """Forwards to one server while there is coverage. Losing it aborts every connection, as a tunnel does."""
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)

@@ -7,7 +7,6 @@ from typing import Final
 
 from protocol.messages import MessageType
 
-HEAD: Final = 10
 TAIL: Final = 9
 """Bytes shown of an envelope: two lines of a box of half a terminal's width."""
 
@@ -72,10 +71,11 @@ class Opening:
         return self.kind is MessageType.CARD_ENVELOPE and bool(_NEEDS_DIGITS & set(self._events))
 
     def phone_saw(self) -> tuple[str, ...]:
-        """Size, first and last bytes."""
+        """Size, and some bytes of the sealed part: the header before it is the same in all."""
+        middle = len(self.data) // 2
         return (
             f"{len(self.data):,} bytes that it cannot open",
-            self.data[:HEAD].hex(" "),
+            f"… {self.data[middle : middle + TAIL].hex(' ')} …",
             f"… {self.data[-TAIL:].hex(' ')}",
         )
 

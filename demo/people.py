@@ -1,10 +1,11 @@
-"""The cardholder, and the surfaces that a person touches: phone screen, stripe reader, keypad, reader display."""
+"""The cardholder, and what a person touches: phone screen, stripe reader, keypad, reader display."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from demo.cast import CARDS, WRONG_PIN, PlayCard
 from demo.scenarios import Answer, Scenario
@@ -21,7 +22,10 @@ FINDING_KEYPAD_SECONDS = 0.8
 KEY_SECONDS = 0.28
 """How long a person takes at pace 1."""
 
+T = TypeVar("T")
 Press = Callable[[Key], None]
+Took = Callable[[float], None]
+"""Is told how many seconds a person took."""
 
 
 class Person(Protocol):
@@ -44,6 +48,8 @@ class ScriptedPerson:
         self.answer = scenario.answer
         self.card: PlayCard | None = CARDS[scenario.card]
         self.pin = CARDS[scenario.card].pin if scenario.pin_right else WRONG_PIN
+        self.approved_by_itself: Callable[[], None] | None = None
+        """Set once malware answers in the person's place."""
         self._pace = pace
         self._did = did
 
@@ -51,10 +57,14 @@ class ScriptedPerson:
         """See Person."""
         if self.answer is Answer.NOTHING:
             return None
+        if self.approved_by_itself is not None:
+            self.approved_by_itself()
+            return True
         await self._pause(READING_SECONDS)
         approves = self.answer is Answer.APPROVE
         self._did(
-            "reads it, taps Approve" if approves else "reads it, taps Decline", "S33" if approves else "S32"
+            "reads it and taps Approve" if approves else "reads it and taps Decline",
+            "S33" if approves else "S32",
         )
         return approves
 
@@ -74,22 +84,34 @@ class ScriptedPerson:
             await self._pause(KEY_SECONDS)
             press(Key(int(digit)))
         await self._pause(KEY_SECONDS)
-        self._did("types her PIN and presses Enter" if self.pin != WRONG_PIN else "types a wrong PIN", "S40")
+        self._did("types her PIN and Enter" if self.pin != WRONG_PIN else "types a wrong PIN", "S40")
         press(Key.ENTER)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self._pace)
 
 
+Shown = PaymentRequest | Progress | Notice | Ending
+
+
 class _Surface:
     """Something that asks the person one thing at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, took: Took) -> None:
+        self._took = took
         self._asking: asyncio.Task[None] | None = None
 
     def _ask(self, question: Coroutine[Any, Any, None]) -> None:
         self._stop_asking()
         self._asking = asyncio.create_task(question)
+
+    async def _timed(self, answering: Coroutine[Any, Any, T]) -> T:
+        """Wait for a person, and count it as a person's time."""
+        began = time.perf_counter()
+        try:
+            return await answering
+        finally:
+            self._took(time.perf_counter() - began)
 
     def _stop_asking(self) -> None:
         if self._asking is not None and self._asking is not asyncio.current_task():
@@ -107,10 +129,8 @@ class _Surface:
 class PhoneFace(_Surface):
     """handset_client.ports.Screen: shows to the story, asks the person."""
 
-    def __init__(
-        self, person: Person, shows: Callable[[PaymentRequest | Progress | Notice | Ending], None]
-    ) -> None:
-        super().__init__()
+    def __init__(self, person: Person, took: Took, shows: Callable[[Shown], None]) -> None:
+        super().__init__(took)
         self._person = person
         self._shows = shows
         self._answers: asyncio.Queue[ScreenAnswer] = asyncio.Queue()
@@ -121,7 +141,7 @@ class PhoneFace(_Surface):
         self._ask(self._take_answer(request, seconds_left))
 
     async def _take_answer(self, request: PaymentRequest, seconds_left: float) -> None:
-        approved = await self._person.decide(request, seconds_left)
+        approved = await self._timed(self._person.decide(request, seconds_left))
         if approved is not None:
             self._answers.put_nowait(ScreenAnswer(request.payment_id, approved))
 
@@ -142,8 +162,8 @@ class PhoneFace(_Surface):
 class Keys(_Surface):
     """reader_peripheral.ports.Keypad."""
 
-    def __init__(self, person: Person) -> None:
-        super().__init__()
+    def __init__(self, person: Person, took: Took) -> None:
+        super().__init__(took)
         self._person = person
         self._on_key: Callable[[Key], None] | None = None
 
@@ -159,16 +179,16 @@ class Keys(_Surface):
     def want_pin(self, wanted: bool) -> None:
         """See Keypad."""
         if wanted:
-            self._ask(self._person.type_pin(self.press))
+            self._ask(self._timed(self._person.type_pin(self.press)))
         else:
             self._stop_asking()
 
 
 class StripeReader(_Surface):
-    """reader_peripheral.ports.Swiper: what is swiped goes through the same parser as a keyboard-wedge reader's."""
+    """reader_peripheral.ports.Swiper: the text goes through the same parser as a keyboard-wedge reader's."""
 
-    def __init__(self, person: Person, keys: Keys) -> None:
-        super().__init__()
+    def __init__(self, person: Person, keys: Keys, took: Took) -> None:
+        super().__init__(took)
         self._person = person
         self._keys = keys
         self._on_swipe: Callable[[SwipeResult], None] | None = None
@@ -186,7 +206,7 @@ class StripeReader(_Surface):
         self._stop_asking()
 
     async def _take_swipe(self) -> None:
-        text = await self._person.swipe()
+        text = await self._timed(self._person.swipe())
         if text is None:
             self._keys.press(Key.CANCEL)
         elif self._on_swipe is not None:

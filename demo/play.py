@@ -32,6 +32,8 @@ SHORTEST_WAIT: Final = 2.0
 """Seconds: a deadline that a scenario waits for still leaves the machines time at pace 0."""
 AFTERMATH: Final = 2.5
 """Seconds for phone and reader to show the end, once the merchant knows it."""
+TUNNEL_AFTER: Final = 1.0
+"""Seconds at pace 1 that the phone rings before the train is in the tunnel."""
 CUT_AFTER: Final = 1.5 * CONNECTION_INTERVAL
 """Into a message of some three connection events."""
 
@@ -73,7 +75,7 @@ async def play(scenario: Scenario, narrator: Narrator, options: Options) -> Play
         async with world(folder, capture, scenario, deadlines, person, story) as everything:
             await narrator.caught_up()
             before = await findings.balances(everything)
-            payments = await _payments(scenario, everything, story, scripted)
+            payments = await _payments(scenario, everything, story, scripted, options.pace)
             after = await findings.balances(everything)
             for told in (
                 findings.learned(everything, story, payments),
@@ -84,7 +86,9 @@ async def play(scenario: Scenario, narrator: Narrator, options: Options) -> Play
         last = payments[-1]
         moved = after != before
         played = Played(
-            last.status, last.reason, options.person is not None or _as_expected(scenario, payments, moved)
+            last.status,
+            last.reason,
+            options.person is not None or (_as_expected(scenario, payments, moved) and _all_refused(story)),
         )
         narrator.tell(_finished(scenario, played, story, options))
     return played
@@ -104,10 +108,10 @@ def _deadlines(waits: Waits, pace: float) -> Deadlines:
 
 
 async def _payments(
-    scenario: Scenario, everything: World, story: Story, person: ScriptedPerson
+    scenario: Scenario, everything: World, story: Story, person: ScriptedPerson, pace: float
 ) -> list[Payment]:
     """The scenario's payments, one after the other."""
-    _make_trouble(scenario, everything, story)
+    _make_trouble(scenario, everything, story, pace)
     match scenario.phone:
         case Phone.TAMPERING:
             attacker = Attacker.from_seeds(
@@ -119,16 +123,18 @@ async def _payments(
             recorder = ReplayingMalware(story)
             recorder.infect(everything.reader_link, everything.issuer_link)
             first = await _pay(everything, story, "The first payment, recorded by the phone")
+            await _until(everything.reader_link.released, AFTERMATH)
             recorder.replay_from_now_on()
             # Hanako is elsewhere: her phone lies on the counter with her reader beside it.
             person.card = None
+            person.approved_by_itself = lambda: story.attack("approves by itself", Party.PHONE, size=0)
             return [first, await _pay(everything, story, "The second payment, without Hanako")]
         case Phone.HONEST:
             pass
     return [await _pay(everything, story, "The payment")]
 
 
-def _make_trouble(scenario: Scenario, everything: World, story: Story) -> None:
+def _make_trouble(scenario: Scenario, everything: World, story: Story, pace: float) -> None:
     match scenario.trouble:
         case Trouble.READER_LOST_AFTER_SWIPE:
             loop = asyncio.get_running_loop()
@@ -149,7 +155,7 @@ def _make_trouble(scenario: Scenario, everything: World, story: Story) -> None:
                 story.network_is_up = False
                 everything.network.lose_coverage()
 
-            story.on_called = after_call
+            story.on_called = lambda: asyncio.get_running_loop().call_later(TUNNEL_AFTER * pace, after_call)
         case Trouble.NONE:
             pass
 
@@ -164,13 +170,20 @@ async def _pay(everything: World, story: Story, title: str) -> Payment:
         payment = await everything.merchant.payment(payment.id, wait=20)
     story.merchant_told(payment)
     marks = story.marks
-    waiting = [marks.phone_finished.wait()] + ([marks.reader_finished.wait()] if marks.reader_engaged else [])
-    try:
-        async with asyncio.timeout(AFTERMATH):
-            await asyncio.gather(*waiting)
-    except TimeoutError:
-        pass  # who is not told by design (S9) shows nothing yet
+    await _until(marks.phone_finished, AFTERMATH)
+    if marks.reader_engaged:
+        await _until(marks.reader_finished, AFTERMATH)
+    story.receipt(payment)
     return payment
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for it, but no longer: who is not told by design (S9) shows nothing."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
 
 
 def _as_expected(scenario: Scenario, payments: list[Payment], moved: bool) -> bool:
@@ -182,21 +195,33 @@ def _as_expected(scenario: Scenario, payments: list[Payment], moved: bool) -> bo
     return last.status == scenario.outcome and last.reason == reason and moved == paid and first_ones_paid
 
 
+def _all_refused(story: Story) -> bool:
+    """Each attack met its own refusal, and nothing honest was refused."""
+    return story.attacks == story.refusals
+
+
 def _finished(scenario: Scenario, played: Played, story: Story, options: Options) -> Happening:
-    seconds = story.now() or 0.0
-    ended = "completed" if played.reason is None else f"not settled ({played.reason.replace('_', ' ')})"
+    ended = "Completed" if played.reason is None else f"Not settled ({played.reason.replace('_', ' ')})"
+    people = min(story.people_seconds, story.ended_at)
+    took = f"{story.ended_at:.1f} s after the shop asked"
+    if played.reason is None:
+        took += f": Hanako took {people:.1f} s of it, the machines {story.ended_at - people:.1f} s"
+    if story.attacks:
+        took += f". {story.attacks} attacks, {story.refusals} refused"
     if options.person is not None:
         verdict = ""
     elif played.as_expected:
-        verdict = ", as it should"
+        verdict = " That is how this scenario should end."
     else:
-        verdict = f". THIS IS WRONG: '{scenario.name}' should end {scenario.outcome} ({scenario.reason})"
+        verdict = f" THIS IS WRONG: it should have ended {scenario.outcome} ({scenario.reason or 'paid'})."
     facts = {
         "outcome": played.outcome,
         "reason": played.reason,
         "scenario": scenario.name,
         "as_expected": played.as_expected,
+        "payment_seconds": round(story.ended_at, 4),
+        "people_seconds": round(people, 4),
+        "attacks": story.attacks,
+        "refusals": story.refusals,
     }
-    return Happening(
-        Event.FINISHED, f"Ended after {seconds:.1f} s: {ended}{verdict}.", story.now(), facts=facts
-    )
+    return Happening(Event.FINISHED, f"{ended} {took}.{verdict}", story.now(), facts=facts)

@@ -48,7 +48,7 @@ NOTIFICATION: Final = 0x1B
 
 
 def att_pdus(capture: bytes) -> Iterator[AttPdu]:
-    """The ATT PDUs of a capture, put together from their ACL fragments. A last record cut short is left out."""
+    """The ATT PDUs of a capture, put together from ACL fragments. A last record cut short is left out."""
     partial: dict[tuple[bool, int], bytearray] = {}
     at = HEADER_SIZE
     while at + RECORD_SIZE <= len(capture):

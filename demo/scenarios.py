@@ -80,7 +80,8 @@ _ALL = (
     Scenario(
         DEFAULT,
         "a payment as it should be",
-        "Hanako buys two coffees. She approves on her phone, swipes her card at her own reader and types her PIN there.",
+        "Hanako buys two coffees. She approves on her phone, swipes her card at her own reader and types her"
+        " PIN there. The phone carries every byte and can read none of what the reader seals.",
     ),
     Scenario(
         "declined",
@@ -92,7 +93,8 @@ _ALL = (
     Scenario(
         "approval-timeout",
         "nobody answers, and the phone loses the network",
-        "Hanako's phone rings in her bag, then her train enters a tunnel. Only the issuer's own clock can end this.",
+        "Hanako's phone rings in her bag, then her train enters a tunnel. Only the issuer's own clock can"
+        " end this.",
         NotSettled.APPROVAL_TIMEOUT,
         answer=Answer.NOTHING,
         trouble=Trouble.PHONE_OFFLINE_AFTER_CALL,
@@ -129,8 +131,8 @@ _ALL = (
     Scenario(
         "tampering-phone",
         "the phone alters what it carries",
-        "Malware owns Hanako's phone. It alters every message that passes, one after the other, and ends by keeping"
-        " the PIN envelope back. It can stop the payment. It can do nothing else.",
+        "Malware owns Hanako's phone. It alters every message that passes, one after the other, and ends by"
+        " keeping the PIN envelope back. It can stop the payment. It can do nothing else.",
         NotSettled.PIN_TIMEOUT,
         phone=Phone.TAMPERING,
         waits=Waits(pin=6.0),
@@ -138,8 +140,8 @@ _ALL = (
     Scenario(
         "replaying-phone",
         "the phone replays an earlier payment's messages",
-        "Hanako pays once, and her phone records everything. Then it tries to pay again without her: it approves by"
-        " itself and replays what it recorded.",
+        "Hanako pays once, and her phone records everything. Then it tries to pay again without her: it"
+        " approves by itself and replays what it recorded.",
         NotSettled.CARD_TIMEOUT,
         phone=Phone.REPLAYING,
         waits=Waits(card=6.0),
@@ -147,8 +149,8 @@ _ALL = (
     Scenario(
         "reader-lost-and-back",
         "Bluetooth drops in the middle of a message",
-        "Hanako swipes, and the radio link drops while the sealed card is in the air. The phone reconnects and goes"
-        " on where it stopped. She swipes once and pays once.",
+        "Hanako swipes, and the radio link drops while the sealed card is in the air. The phone reconnects"
+        " and goes on where it stopped. She swipes once and pays once.",
         trouble=Trouble.READER_LOST_AFTER_SWIPE,
     ),
 )

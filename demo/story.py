@@ -38,18 +38,18 @@ from reader_peripheral.screens import Screen as ReaderScreen
 from reader_peripheral.texts import Language, describe
 
 RELAYED: Final[Mapping[MessageType, tuple[str, str]]] = {
-    MessageType.KEY_OFFER: ("this payment's public key with shop, amount and order, signed", "204 S34"),
-    MessageType.CARD_ENVELOPE: ("the card, sealed to that key, signed by the reader", "S36 S37"),
-    MessageType.PIN_REQUEST: ("asks for the PIN, signed", "S16 S39"),
-    MessageType.PIN_ENVELOPE: ("the PIN, sealed to the same key, signed by the reader", "S41 S42"),
+    MessageType.KEY_OFFER: ("key, shop, price, order, signed", "204 S34"),
+    MessageType.CARD_ENVELOPE: ("the card, sealed", "S36 S37"),
+    MessageType.PIN_REQUEST: ("please ask for the PIN, signed", "S16 S39"),
+    MessageType.PIN_ENVELOPE: ("the PIN, sealed", "S41 S42"),
     MessageType.REFUSAL: ("a refusal, signed by the reader", ""),
     MessageType.OUTCOME: ("the outcome, signed", "S24 S38"),
 }
 
 ISSUER_DOES: Final[Mapping[str, tuple[str, str]]] = {
-    "phone_reached": ("knows this shop (table 31) and whose phone that is (table 32)", "S2 S3"),
-    "reader_accepted": ("knows this reader as Hanako's; makes a key pair for this payment alone", "203 S6"),
-    "settled": ("moves the money: ledger and payment in one transaction", "209 S23"),
+    "phone_reached": ("knows shop and phone (tables 31 and 32)", "S2 S3"),
+    "reader_accepted": ("makes a key pair for this payment alone", "203 S6"),
+    "settled": ("moves the money, in one transaction", "209 S23"),
     "funds_insufficient": ("cannot move the money: there is too little", "S23"),
     "call_time_over": ("its clock ends the wait for the phone", "S5 S9"),
     "approval_time_over": ("its own clock ends the wait for an approval", "S5 S9"),
@@ -89,12 +89,20 @@ class Story:
         self._opening: Opening | None = None
         self._reader_sent_at: dict[bytes, float] = {}
         self._pin_asked = False
+        self._key_made = False
+        self.attacks = 0
+        self.refusals = 0
+        """Of all payments: what the phone made up, and how often somebody refused."""
+        self.people_seconds = 0.0
+        """How long people took over the payment at hand."""
+        self.ended_at = 0.0
+        """When the merchant heard the end of it."""
         self.carried = Carried()
         self.marks = Marks()
         self.phone_is_up = asyncio.Event()
         self.network_is_up = True
         self.on_reader_sent: Callable[[MessageType], None] = lambda kind: None
-        self.on_called: Callable[[], None] = lambda: None
+        self.on_called: Callable[[], object] = lambda: None
 
     # -- telling
 
@@ -129,11 +137,19 @@ class Story:
         self._narrator.tell(Happening(Event.PAYMENT, title))
         self._began = time.perf_counter()
         self._pin_asked = False
+        self._key_made = False
+        self.people_seconds = 0.0
+        self.ended_at = 0.0
+        self.carried.next_payment()
         self.marks = Marks()
 
     def person(self, text: str, steps: str) -> None:
         """The cardholder does something."""
         self.tell(Event.PERSON, text, Party.PERSON, steps=steps)
+
+    def person_took(self, seconds: float) -> None:
+        """Time that no machine could have saved."""
+        self.people_seconds += seconds
 
     # -- the merchant
 
@@ -143,8 +159,9 @@ class Story:
         self.tell(Event.MESSAGE, text, Party.MERCHANT, Party.ISSUER, steps="201 S1", facts={"kind": "charge"})
 
     def merchant_told(self, payment: Payment) -> None:
-        """S25 or S9, and what the terminal prints."""
+        """S25 or S9."""
         self._release()
+        self.ended_at = self.now() or 0.0
         why = "" if payment.completed else f" ({(payment.reason or '').replace('_', ' ')})"
         text = ("completed" if payment.completed else "not settled") + why
         facts: dict[str, Json] = {
@@ -155,6 +172,9 @@ class Story:
         }
         steps = "210 S25" if payment.completed else "S9"
         self.tell(Event.MESSAGE, text, Party.ISSUER, Party.MERCHANT, steps=steps, facts=facts)
+
+    def receipt(self, payment: Payment) -> None:
+        """What the merchant's terminal prints."""
         self.tell(Event.RECEIPT, receipt(payment), Party.MERCHANT)
 
     # -- the phone
@@ -182,12 +202,12 @@ class Story:
             case Way.FROM_ISSUER, PaymentOver():
                 self._message("that payment is over", Party.ISSUER, Party.PHONE, kind="payment_over")
             case Way.FROM_ISSUER, IssuerComplaint():
-                text = f"refuses it: {what.detail}"
-                self.tell(Event.DEFENCE, text, Party.ISSUER, facts={"code": what.code})
+                self.refusals += 1
+                self.tell(Event.DEFENCE, f"refused: {what.detail}", Party.ISSUER, facts={"code": what.code})
             case Way.TO_ISSUER, FromReader(kind=kind, data=data):
                 self._from_reader(kind, data)
             case Way.TO_ISSUER, Approve(reader_hello=hello):
-                text = f"approved, with the reader's hello ({len(hello)} bytes)"
+                text = f"approved, with that hello: {len(hello)} bytes"
                 self._message(text, Party.PHONE, Party.ISSUER, steps="S33", kind="approve")
             case Way.TO_ISSUER, Decline(reason=reason):
                 said = "declined" if reason.value == "declined" else "nobody answered"
@@ -199,7 +219,7 @@ class Story:
             case Way.TO_READER, ForReader(kind=kind, data=data) if self.carried.from_issuer(data):
                 self._to_reader(kind, data)
             case Way.FROM_READER, ReaderReady(reader_id=reader_id):
-                text = f"hello: I am {reader_id_text(reader_id)[:9]}…, and a number never used before"
+                text = f"hello from {reader_id_text(reader_id)[:9]}…, with a new nonce"
                 self._message(text, Party.READER, Party.PHONE, kind="reader_hello")
             case _, Notice(kind=notice) if notice in LINK_NOTICES:
                 self.tell(Event.LINK, notice_text(what), Party.PHONE, facts={"notice": notice.name.lower()})
@@ -228,7 +248,7 @@ class Story:
         now = self.now() or 0.0
         crossed = now - self._reader_sent_at.pop(data, now)
         facts = {**_bytes_facts(kind, data), "air_seconds": round(crossed, 4)}
-        text = f"{what}: {len(data):,} bytes, {crossed * 1000:.0f} ms in the air"
+        text = f"{what}: {len(data):,} bytes in {crossed * 1000:.0f} ms"
         self.tell(Event.MESSAGE, text, Party.READER, Party.PHONE, Party.ISSUER, steps=steps, facts=facts)
         if kind in (MessageType.CARD_ENVELOPE, MessageType.PIN_ENVELOPE):
             self._opening = Opening(kind, data)
@@ -237,7 +257,7 @@ class Story:
         """The phone's face."""
         match shown:
             case PaymentRequest():
-                text = f"shows {format_money(shown.amount)} to {shown.merchant_name}: Approve or Decline?"
+                text = "shows it: Approve or Decline?"
                 self.tell(Event.SCREEN, text, Party.PHONE, steps="S31")
             case Ending():
                 headline, _ = ending_text(shown)
@@ -262,10 +282,7 @@ class Story:
                 return
             case Offer(bill):
                 self.marks.reader_engaged = True
-                text = (
-                    f'signature right: shows {bill.merchant}, {format_money(bill.amount)}, "{bill.order}":'
-                    " swipe your card"
-                )
+                text = f'shows {bill.merchant}, {format_money(bill.amount)}, "{bill.order}": swipe your card'
                 self.tell(Event.SCREEN, text, Party.READER, steps="205 S35", facts=facts)
             case EnterPin(stars=stars, last_four=digits):
                 if stars == 0 and not self._pin_asked:
@@ -291,8 +308,19 @@ class Story:
     def reader_logged(self, record: logging.LogRecord) -> None:
         """The reader's log: what it refused, and why."""
         text = record.getMessage()
+        if "without a word" in text:
+            return  # of the same offer as the line before it
         if text.startswith(("refused", "dropped")):
-            self.tell(Event.DEFENCE, text, Party.READER)
+            self.refusals += 1
+            self.tell(Event.DEFENCE, f"refused: {text.partition(': ')[2]}", Party.READER, facts={"log": text})
+
+    # -- a hostile phone
+
+    def attack(self, deed: str, *route: Party, size: int) -> None:
+        """The phone sends something that it made up, to the last of `route`, or keeps something back."""
+        if len(route) > 1:
+            self.attacks += 1
+        self.tell(Event.ATTACK, deed, *route, facts={"bytes": size})
 
     # -- the issuer
 
@@ -306,13 +334,14 @@ class Story:
             self._tell_opened(needs_digits=True)
         reason = getattr(record, "reason", None)
         facts: dict[str, Json] = {"state": getattr(record, "state", None), "reason": reason}
+        self._key_made |= event == "reader_accepted"
         if event in ISSUER_DOES:
             text, steps = ISSUER_DOES[event]
             self.tell(Event.ISSUER, text, Party.ISSUER, steps=steps, facts={"what": event, **facts})
         if reason is not None or event == "settled":
-            text = "drops the payment's key, the envelopes, card and PIN"
+            text = "drops key, envelopes, card and PIN" if self._key_made else ""
             if reason is not None:
-                text = f"ends it, not settled: {reason.replace('_', ' ')}; {text}"
+                text = f"ends it ({reason.replace('_', ' ')})" + (f"; {text}" if text else "")
             self.tell(Event.ISSUER, text, Party.ISSUER, steps="213 S26", facts={"what": "ended", **facts})
 
     # -- an envelope that the issuer is opening

@@ -1,11 +1,12 @@
 """Taps: wrappers around the parties' own ports that see what passes, and may be told to alter it.
 
-The product code is the same with a tap as without. A hostile phone is an honest one with rules on its two links: what
-malware in the phone could do, and no more, since a rule sees only what the phone sees.
+The product code is the same with a tap as without. A hostile phone is an honest one with rules on its two
+links: what malware in the phone could do, and no more, since a rule sees only what the phone sees.
 """
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import logging
 from collections.abc import Callable, Iterable
@@ -43,7 +44,7 @@ Watch = Callable[[Way, Passing], None]
 
 
 class TappedIssuerLink:
-    """handset_client.ports.IssuerLink. A rule gives what goes on in place of what came: nothing, one or several."""
+    """handset_client.ports.IssuerLink. A rule gives what goes on in place of what came: none or several."""
 
     def __init__(self, inner: IssuerLink, watch: Watch) -> None:
         self._inner = inner
@@ -88,9 +89,12 @@ class TappedReaderLink:
         self._waiting: collections.deque[ReaderEvent] = collections.deque()
         self.outgoing: Callable[[ForReader], Iterable[ForReader]] = lambda message: (message,)
         self.incoming: Callable[[ReaderEvent], Iterable[ReaderEvent]] = lambda event: (event,)
+        self.released = asyncio.Event()
+        """Set while the phone wants nothing of the reader."""
 
     def connect(self) -> None:
         """See ReaderLink."""
+        self.released.clear()
         self._inner.connect()
 
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
@@ -106,6 +110,7 @@ class TappedReaderLink:
     def release(self) -> None:
         """See ReaderLink."""
         self._inner.release()
+        self.released.set()
 
     async def next_event(self) -> ReaderEvent:
         """See ReaderLink."""

@@ -51,7 +51,7 @@ from virtual_radio.conditions import RadioConditions
 from virtual_radio.ether import Ether
 
 CONNECTION_INTERVAL: Final = 0.015
-"""Seconds between the moments at which the virtual radio may send: what phones grant an accessory that asks."""
+"""Seconds between the moments at which the radio may send: what phones grant an accessory that asks."""
 
 Clerk = Callable[[Party, str], None]
 """Is told each step of the set-up."""
@@ -86,14 +86,14 @@ async def world(
             issuer.storage, cast.MERCHANT_NAME, secrets.token_bytes, time.time()
         )
         merchant = await closing.enter_async_context(IssuerApi(issuer.url, ApiKey(account.api_key)))
-        story.set_up(Party.MERCHANT, f"{cast.MERCHANT_NAME}; the issuer keeps its API key as a hash")
+        story.set_up(Party.MERCHANT, f"{cast.MERCHANT_NAME}; has an API key")
         cardholder = await _cardholder(issuer, keys, scenario, story.set_up)
 
         ether = await closing.enter_async_context(
             Ether(RadioConditions(connection_interval=CONNECTION_INTERVAL), capture)
         )
         story.set_up(
-            Party.RADIO, f"two virtual Bluetooth LE controllers, interval {CONNECTION_INTERVAL * 1000:.0f} ms"
+            Party.RADIO, f"two virtual Bluetooth controllers, {CONNECTION_INTERVAL * 1000:.0f} ms interval"
         )
         code = await administration.add_device(
             issuer.storage, EnrolmentKind.READER, cardholder.id, address, secrets.token_bytes, time.time()
@@ -107,18 +107,18 @@ async def world(
         info = gatt.ReaderInfo((PROTOCOL_VERSION,), reader_id, MODEL_CODE, FIRMWARE)
         link = BlessLink(VirtualRadio(await ether.add_device("reader")), info)
         session = Session(candidate.key, pinned.issuer_id, pinned.public_key, Limits())
-        pad = Keys(person)
+        pad = Keys(person, story.person_took)
         reader = ReaderService(
             session,
             TappedReaderEnd(link, story.reader_sent),
-            StripeReader(person, pad),
+            StripeReader(person, pad, story.person_took),
             pad,
             ReaderFace(story.reader_shows),
             secrets.token_bytes,
         )
         await reader.start()
         closing.push_async_callback(reader.stop)
-        story.set_up(Party.READER, f"{reader_id_text(reader_id)}; proved its key, pinned the issuer's")
+        story.set_up(Party.READER, f"{reader_id_text(reader_id)}; enrolled: proved that it holds its key")
 
         network = MobileNetwork(issuer.url)
         await network.start()
@@ -137,19 +137,28 @@ async def world(
         phone = HandsetService(
             reader_link,
             issuer_link,
-            PhoneFace(person, story.phone_shows),
+            PhoneFace(person, story.person_took, story.phone_shows),
             HistoryFile(folder / "handset"),
             Patience(),
         )
         stop = asyncio.Event()
         running = asyncio.create_task(phone.run(stop))
         closing.push_async_callback(_stop_phone, stop, running)
-        await _first(story.phone_is_up.wait(), running)
-        story.set_up(Party.PHONE, f"{credential.phone}; enrolled by one-time code, waits to be called")
+        await _up_or_failed(story.phone_is_up, running)
+        story.set_up(Party.PHONE, f"{credential.phone}; enrolled by one-time code, ready")
         yield World(
-            issuer, keys, folder / "issuer.db", merchant, account, cardholder, reader_link, issuer_link, network,
-            ether, capture,
-        )  # fmt: skip
+            issuer=issuer,
+            issuer_keys=keys,
+            database=folder / "issuer.db",
+            merchant=merchant,
+            merchant_account=account,
+            cardholder=cardholder,
+            reader_link=reader_link,
+            issuer_link=issuer_link,
+            network=network,
+            ether=ether,
+            capture=capture,
+        )
 
 
 async def _stop_phone(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
@@ -157,12 +166,12 @@ async def _stop_phone(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
     await running
 
 
-async def _first(waiting: object, running: asyncio.Task[None]) -> None:
-    """Wait for the one, or for the failure of the other."""
-    waiter = asyncio.ensure_future(waiting)  # type: ignore[call-overload]
-    await asyncio.wait({waiter, running}, return_when=asyncio.FIRST_COMPLETED)
+async def _up_or_failed(up: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Wait until the phone is up; raises what it failed with."""
+    waiting = asyncio.create_task(up.wait())
+    await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
-        waiter.cancel()
+        waiting.cancel()
         running.result()
 
 
@@ -179,7 +188,7 @@ async def _issuer(
         stop_grace=0.0,
     )
     issuer = await closing.enter_async_context(issuer_service.start(settings))
-    clerk(Party.ISSUER, f"{cast.ISSUER_NAME} at {issuer.url}, a new SQLite file")
+    clerk(Party.ISSUER, f"at {issuer.url}, with a new SQLite file")
     return issuer, load_keys(folder / "keys")
 
 
@@ -208,5 +217,5 @@ async def _cardholder(
             )
             await issuer.storage.set_card_blocked(stored.id, card.blocked)
             shown.append(f"****{stored.last_four}" + (" (blocked)" if card.blocked else ""))
-    clerk(Party.PERSON, f"{purse} on the account; cards {' and '.join(shown)}")
+    clerk(Party.PERSON, f"{purse}; cards {' and '.join(shown)}")
     return added
