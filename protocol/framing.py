@@ -354,7 +354,6 @@ class Channel:
         return [PeerFailed(code, told)]
 
     def _say_hello(self, known: bool) -> None:
-        self._ack_at = None  # HELLO says it
         hello = Hello(VERSION, known, self._ours, self._session, *self._inbox.held())
         self._control.append(hello.encode())
 

@@ -9,7 +9,7 @@ import pytest
 
 from protocol import frames
 from protocol.errors import LocalProtocolError
-from protocol.frames import Ack, Continue, Hello, Nak, Start, parse
+from protocol.frames import Ack, Continue, Hello, Nak, Resume, Start, parse
 from protocol.framing import (
     ACK_DELAY,
     GREETING_WITHIN,
@@ -114,6 +114,10 @@ def test_without_a_message_an_ack_follows_after_the_delay(pair: Pair) -> None:
 
 
 def test_messages_that_cross_are_no_acknowledgement_of_each_other(pair: Pair) -> None:
+    for side in (pair.central, pair.peripheral):
+        side.channel.send(OFFER, b"earlier", pair.now)
+        pair.finish()
+    assert (pair.central.told(), pair.peripheral.told()) != ([], [])
     pair.central.channel.send(OFFER, b"to reader", pair.now)
     pair.peripheral.channel.send(HELLO, b"to phone", pair.now)
     pair.drain()
@@ -122,7 +126,7 @@ def test_messages_that_cross_are_no_acknowledgement_of_each_other(pair: Pair) ->
     assert pair.central.told() == [MessageReceived(HELLO, b"to phone")]  # and not Delivered
     pair.finish()
     assert pair.peripheral.received() == [b"to reader"]
-    assert Delivered(1) in pair.central.told()
+    assert Delivered(2) in pair.central.told()
 
 
 def test_one_message_at_a_time_and_the_rest_in_order(pair: Pair) -> None:
@@ -147,6 +151,18 @@ def test_message_ids_wrap(pair: Pair) -> None:
         assert pair.other(sender).told() == [MessageReceived(OFFER, number.to_bytes(2, "big"))]
         assert sender.told() == [Delivered(message_id)]
     assert received == [number.to_bytes(2, "big") for number in range(600)]
+
+
+def test_a_resume_beyond_what_is_here_is_asked_for_again(pair: Pair, message: Message) -> None:
+    """The answer to an old NAK, after a restart that was itself cut short."""
+    channel = pair.peripheral.channel
+    channel.receive(Start(OFFER, 1, 0, 300, message(300)[:50], False).encode(), pair.now)
+    for frame in (Resume(1, 60), Continue(1, message(300)[60:], True)):
+        assert channel.receive(frame.encode(), pair.now) == []
+    assert [parse(value) for value in channel.values_to_send()] == [Nak(1, 50)]
+    channel.receive(Resume(1, 40).encode(), pair.now)
+    events = channel.receive(Continue(1, message(300)[40:], True).encode(), pair.now)
+    assert events == [MessageReceived(OFFER, message(300))]
 
 
 @ROLES
@@ -272,7 +288,7 @@ def test_error_ends_the_session_at_both_sides(pair: Pair, role: Role) -> None:
         (bytes.fromhex("97 01 00 02 aa"), ErrorCode.FORMAT),
         (bytes.fromhex("91 01 10 01 aa"), ErrorCode.FORMAT),
         (Start(OFFER, 3, 0, 2, b"x", False).encode(), ErrorCode.SEQUENCE),
-        (frames.Resume(3, 1).encode(), ErrorCode.SEQUENCE),
+        (Resume(3, 1).encode(), ErrorCode.SEQUENCE),
         (bytes(513), ErrorCode.FORMAT),
         (b"", ErrorCode.FORMAT),
     ],

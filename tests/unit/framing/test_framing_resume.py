@@ -67,6 +67,17 @@ def test_cut_after_every_fragment_and_resumed(
 
 
 @ROLES
+def test_what_never_arrived_is_sent_again_at_once(pair: Pair, message: Message, role: Role) -> None:
+    sender, receiver = pair.side(role), pair.other(pair.side(role))
+    sender.channel.send(OFFER, message(700), pair.now)
+    pair.drain()
+    pair.cut()
+    pair.connect()
+    pair.settle()  # the clock stands: no timer helps
+    assert receiver.received() == [message(700)]
+
+
+@ROLES
 def test_cut_again_and_again_at_every_fragment(
     new_pair: Callable[[], Pair], message: Message, role: Role
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import random
+
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -77,7 +79,8 @@ class Weather(RuleBasedStateMachine):
     def send(self, which: int, size: int) -> None:
         end = self.ends[which]
         self.number += 1
-        body = self.number.to_bytes(4, "big") + bytes(size - 4)
+        # Different at every place, so that bytes put together wrongly are no message that was sent.
+        body = self.number.to_bytes(4, "big") + random.Random(self.number).randbytes(size - 4)
         try:
             message_id = end.channel.send(MessageType.KEY_OFFER, body, self.now)
         except LocalProtocolError:
@@ -194,3 +197,39 @@ Weather.TestCase.settings = settings(
     max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestWeather = Weather.TestCase
+
+
+@given(
+    seed=st.integers(0, 1 << 32),
+    loss=st.sampled_from([0.0, 0.02, 0.2]),
+    cuts=st.sampled_from([0.0, 0.01, 0.1]),
+    timers=st.sampled_from([0.02, 0.2]),
+    restarts=st.sampled_from([0.0, 0.0, 0.01]),
+    largest=st.sampled_from([20, 100, 510]),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_long_walk_through_the_weather(
+    seed: int, loss: float, cuts: float, timers: float, restarts: float, largest: int
+) -> None:
+    """The machine above tries short tricks; this goes far, with most values arriving."""
+    chance, weather = random.Random(seed), Weather()
+    weather.connect(largest, largest)
+    for _ in range(400):
+        which = chance.randrange(2)
+        if chance.random() < loss:
+            weather.lose(which, chance.randrange(3), chance.randrange(1, 3))
+        if chance.random() < timers:
+            weather.timer(which)
+        if chance.random() < restarts:
+            chance.choice([weather.central_restarts, weather.peripheral_restarts])()
+        if weather.up and chance.random() < cuts:
+            weather.cut()
+        if not weather.up:
+            weather.connect(largest, chance.choice([20, largest]))
+        if chance.random() < 0.3:
+            weather.send(which, chance.choice([4, 10, 40, 300, 1500]))
+        for end in (0, 1):
+            if weather.up:
+                weather.deliver(end, chance.randrange(1, 6))
+        weather.nothing_is_lost_in_silence()
+    weather.teardown()
