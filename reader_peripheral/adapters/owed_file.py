@@ -27,8 +27,11 @@ class OwedFile:
     def load(self) -> tuple[OwedOutcome, ...]:
         """What was kept last. A file that makes no sense is not worth a reader that does not start."""
         try:
-            return tuple(_record(item) for item in json.loads(read_private(self._path) or "[]"))
-        except (BlindRelayError, ValueError, TypeError, KeyError) as problem:
+            items = json.loads(read_private(self._path) or "[]")
+            if not isinstance(items, list):
+                raise ValueError("not a list")
+            return tuple(_record(item) for item in items)
+        except (BlindRelayError, ValueError, RecursionError) as problem:
             log.error("%s cannot be used and is left out: %s", self._path, type(problem).__name__)
             return ()
 
@@ -69,8 +72,8 @@ def _record(item: dict[str, object]) -> OwedOutcome:
     raise InputError("damaged", "not a payment that waits for an outcome")
 
 
-def _digest(text: str) -> Digest:
-    digest = bytes.fromhex(text)
+def _digest(text: object) -> Digest:
+    digest = bytes.fromhex(text) if isinstance(text, str) else b""
     if len(digest) != DIGEST_SIZE:
         raise ValueError("a digest is 32 bytes")
     return Digest(digest)

@@ -1,9 +1,8 @@
-"""The terminal as swiper, keypad and display: a real pseudo-terminal, pipes, files; the wedge's rules."""
+"""The terminal as swiper, keypad and display: a real pseudo-terminal, pipes and files."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import pty
 import termios
@@ -13,15 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol.messages import NotSettled, RefusalReason
 from protocol.money import Money, currency
-from protocol.track_data import Swipe, TrackFault
+from protocol.track_data import Swipe
 from reader_peripheral import screens
-from reader_peripheral.adapters import wedge_swipe
-from reader_peripheral.adapters.terminal import TerminalDisplay, TerminalInput
-from reader_peripheral.adapters.wedge_swipe import WedgeSwiper
+from reader_peripheral.adapters.terminal import TerminalInput
 from reader_peripheral.ports import Key, SwipeResult
-from reader_peripheral.texts import FAULTS, REASONS, Language, describe
 
 TRACK1 = "%B4000002760003184^SUZUKI/HANAKO^30121010000000000000?"
 TRACK2 = ";4000002760003184=30121010000000000000?"
@@ -214,189 +209,3 @@ async def test_a_plain_file_can_be_typed_from(tmp_path: Path) -> None:
     assert digits(desk.keys) == "4711"
     await desk.terminal.close()
     os.close(descriptor)
-
-
-class Reel:
-    """A wedge swiper and the swipes it gave."""
-
-    def __init__(self, swiper: WedgeSwiper) -> None:
-        self.swiper = swiper
-        self.results: list[SwipeResult] = []
-        self.keep_wanting = False
-
-    def take(self, result: SwipeResult) -> None:
-        if isinstance(result, Swipe):
-            result.card_plaintext()
-        self.results.append(result)
-        if self.keep_wanting:
-            self.swiper.arm()
-
-    def feed(self, text: str) -> None:
-        for character in text.encode():
-            self.swiper.feed(character)
-
-
-@pytest.fixture
-async def reel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reel]:
-    monkeypatch.setattr(wedge_swipe, "SETTLE_SECONDS", 0.01)
-    reel = Reel(WedgeSwiper(idle_seconds=0.03))
-    await reel.swiper.open(reel.take)
-    reel.swiper.arm()
-    yield reel
-    await reel.swiper.close()
-
-
-async def settled(reel: Reel, count: int = 1) -> None:
-    until = asyncio.get_running_loop().time() + 5
-    while len(reel.results) < count:
-        assert asyncio.get_running_loop().time() < until
-        await asyncio.sleep(0.002)
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        f"{TRACK2}\r",
-        f"{TRACK2}\n",
-        f"{TRACK1}{TRACK2}\r",
-        f"{TRACK1}\r{TRACK2}\r",
-        TRACK2,
-        f"\r\r{TRACK2}\r",
-    ],
-    ids=["enter", "newline", "both_tracks", "enter_after_each", "no_enter", "enters_before"],
-)
-async def test_one_swipe_however_the_reader_types_it(reel: Reel, typed: str) -> None:
-    reel.feed(typed)
-    await settled(reel)
-    await asyncio.sleep(0.05)
-    (swipe,) = reel.results
-    assert isinstance(swipe, Swipe)
-    assert bytes(reel.swiper._buffer) == bytes(len(reel.swiper._buffer)), "wiped"
-    assert not reel.swiper.armed
-
-
-@pytest.mark.parametrize(
-    ("typed", "fault"),
-    [
-        ("%E?;E?\r", TrackFault.TRACK_ERROR),
-        (TRACK2[:-1] + "\r", TrackFault.NO_END_SENTINEL),
-        ("9" * 300 + "\r", TrackFault.TOO_LONG),
-        (";4000002760003185=30121010000000000000?\r", TrackFault.LUHN),
-    ],
-    ids=["track_error", "no_end", "too_long", "luhn"],
-)
-async def test_a_bad_swipe_is_told_by_name_and_wiped(reel: Reel, typed: str, fault: TrackFault) -> None:
-    reel.feed(typed)
-    await settled(reel)
-    assert reel.results == [fault]
-    assert bytes(reel.swiper._buffer) == bytes(len(reel.swiper._buffer))
-
-
-async def test_the_next_swipe_does_not_see_the_last(reel: Reel) -> None:
-    reel.keep_wanting = True
-    reel.feed("9" * 300)
-    reel.swiper.finish()
-    reel.feed(TRACK2)
-    reel.swiper.finish()
-    assert reel.results[0] is TrackFault.TOO_LONG
-    assert isinstance(reel.results[1], Swipe)
-
-
-async def test_disarming_forgets_what_is_half_read(reel: Reel) -> None:
-    reel.feed(TRACK2[:20])
-    reel.swiper.disarm()
-    assert bytes(reel.swiper._buffer) == bytes(len(reel.swiper._buffer))
-    reel.swiper.arm()
-    reel.feed(TRACK2)
-    reel.swiper.finish()
-    assert isinstance(reel.results[0], Swipe)
-
-
-async def test_enter_alone_is_no_swipe(reel: Reel) -> None:
-    reel.feed("\r\n\r")
-    await asyncio.sleep(0.05)
-    assert reel.results == []
-    assert reel.swiper.armed
-
-
-ALL_SCREENS: list[screens.Screen] = [
-    screens.Idle(),
-    screens.Offer(BILL),
-    *(screens.BadSwipe(BILL, fault, 2) for fault in TrackFault),
-    screens.EnterPin(BILL, "3184", 3, 0),
-    screens.EnterPin(BILL, "3184", 1, 4, screens.PinHint.TOO_SHORT, again=True),
-    screens.EnterPin(BILL, "3184", 3, 12, screens.PinHint.TOO_LONG),
-    screens.Working(BILL),
-    screens.Cancelling(BILL, NotSettled.REFUSED_NO_SWIPE),
-    screens.Approved(BILL),
-    *(screens.NotSettled(BILL, reason) for reason in NotSettled),
-    *(screens.NotSettled(BILL, reason) for reason in screens.EndedHere),
-    screens.NotSettled(BILL, None),
-    screens.Unknown(BILL),
-]
-
-
-@pytest.mark.parametrize("language", list(Language))
-@pytest.mark.parametrize("screen", ALL_SCREENS, ids=lambda screen: type(screen).__name__)
-def test_every_screen_has_words_and_names_what_is_paid(screen: screens.Screen, language: Language) -> None:
-    lines = describe(screen, language)
-    assert lines.headline
-    if not isinstance(screen, screens.Idle):
-        assert {"JPY 1,200", "Kissaten Ao", "2 coffees"} <= set(lines.details)
-
-
-def test_every_reason_and_fault_has_words_in_both_languages() -> None:
-    assert set(REASONS) == {*NotSettled, *screens.EndedHere}
-    assert set(FAULTS) == set(TrackFault)
-    for english, japanese in (*REASONS.values(), *FAULTS.values()):
-        assert english.isascii()
-        assert not japanese.isascii()
-    assert len(RefusalReason) == 7
-
-
-def test_unknown_says_not_to_pay_again() -> None:
-    assert "DO NOT PAY AGAIN" in describe(screens.Unknown(BILL), Language.ENGLISH).headline
-
-
-def test_peer_text_cannot_move_the_cursor() -> None:
-    nasty = screens.Bill("Shop\x1b[2J\u202e", BILL.amount, "1\r2\n3")
-    for line in describe(screens.Offer(nasty), Language.ENGLISH).details:
-        assert line.isprintable()
-
-
-class Tty(io.StringIO):
-    """A text stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_stars_grow_in_place_on_a_terminal_and_never_show_digits() -> None:
-    out = Tty()
-    display = TerminalDisplay(out, Language.ENGLISH)
-    for stars in range(5):
-        display.show(screens.EnterPin(BILL, "3184", 3, stars))
-    display.show(screens.Working(BILL))
-    text = out.getvalue()
-    assert text.count("[ Enter PIN ]") == 1
-    assert "PIN: ****" in text
-    assert "\n\n[ Please wait ]" in text
-
-
-def test_a_pipe_shows_the_prompt_once_and_hints_when_they_change() -> None:
-    out = io.StringIO()
-    display = TerminalDisplay(out, Language.ENGLISH)
-    for stars, hint in ((0, "none"), (1, "none"), (1, "too_short"), (1, "too_short")):
-        display.show(screens.EnterPin(BILL, "3184", 3, stars, screens.PinHint(hint)))
-    assert out.getvalue().count("[ Enter PIN ]") == 1
-    assert out.getvalue().count("at least 4 digits") == 1
-    assert "\x1b" not in out.getvalue()
-
-
-def test_a_display_nobody_reads_does_not_stop_the_reader() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    out = os.fdopen(write, "w")
-    TerminalDisplay(out, Language.ENGLISH).show(screens.Idle())
-    with pytest.raises(BrokenPipeError):
-        out.close()
