@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from bumble import hci
 from bumble.device import Device
 from bumble.host import Host
 from bumble.transport import open_transport
-from bumble.transport.common import Transport
+from bumble.transport.common import Transport, TransportLostError
 
 from virtual_radio.endpoint import Endpoint
 from virtual_radio.ether import make_device
+
+_ANSWER_WITHIN: Final = 5.0
+"""Seconds for a controller to power on, in which a program that is none would not say a word."""
 
 
 class JoinedRadio:
@@ -45,12 +49,17 @@ class JoinedRadio:
         self._transport = self._device = None
 
     async def _join(self) -> None:
+        await self.close()
         host = f"[{self._endpoint.host}]" if ":" in self._endpoint.host else self._endpoint.host
-        self._transport = await open_transport(f"tcp-client:{host}:{self._endpoint.port}")
-        self._device = make_device(
-            self._name, Host(self._transport.source, self._transport.sink), self._address
-        )
-        await self._device.power_on()
+        transport = await open_transport(f"tcp-client:{host}:{self._endpoint.port}")
+        device = make_device(self._name, Host(transport.source, transport.sink), self._address)
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                await device.power_on()
+        except (TimeoutError, TransportLostError):
+            await transport.close()
+            raise ConnectionError("what answers there is no virtual radio") from None
+        self._transport, self._device = transport, device
 
 
 async def join(host: str, port: int, name: str = "handset") -> JoinedRadio:

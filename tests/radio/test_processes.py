@@ -126,6 +126,16 @@ async def test_joining_where_nothing_is_served_says_so() -> None:
         await join("127.0.0.1", port)
 
 
+async def test_joining_what_is_no_ether_says_so() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(ConnectionError):
+            await join("127.0.0.1", server.sockets[0].getsockname()[1])
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "localhost", "example.com", ""])
 async def test_the_ether_is_served_on_loopback_only(ether: Ether, host: str) -> None:
     with pytest.raises(InputError):
