@@ -6,11 +6,14 @@ import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
+from reader_peripheral.settings_file import check_sections, read_section, read_tables
+from reader_peripheral.texts import Language
 
 DATA_VARIABLE = "BLIND_RELAY_READER_DATA"
 MODEL = "BR-1"
@@ -36,6 +39,73 @@ class Limits:
         for name in ("pin_seconds", "answer_seconds", "result_seconds", "resume_seconds"):
             if not 0 < getattr(self, name) <= 600:
                 raise InputError(f"invalid_{name}", f"{name} must be more than 0 and at most 600 seconds.")
+
+
+class DisplayKind(StrEnum):
+    """What shows the screens."""
+
+    TERMINAL = "terminal"
+    SSD1306 = "ssd1306"
+    SH1106 = "sh1106"
+    LCD = "lcd"  # HD44780 behind a PCF8574 on I2C
+    LCD_GPIO = "lcd-gpio"  # HD44780 on six lines of the header
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """[display]: which one, where it is wired, its language and its font."""
+
+    kind: DisplayKind = DisplayKind.TERMINAL
+    language: Language = Language.ENGLISH
+    i2c_bus: int = 1
+    # 0x3C on most OLED modules and 0x27 on most LCD backpacks; 0x3D and 0x3F on the others.
+    i2c_address: int | None = None
+    rotate: int = 0  # 180 for an OLED mounted upside down
+    contrast: int = 128
+    font: str | None = None  # None: the first that is there of those in adapters/pixel_font.py
+    columns: int = 16
+    rows: int = 2
+    gpio_chip: str = "/dev/gpiochip0"
+    gpio_pins: tuple[int, ...] = (7, 8, 25, 24, 23, 18)  # RS, E, D4 to D7, as GPIO numbers
+    page_seconds: float = 2.5
+
+    def __post_init__(self) -> None:
+        for fits, name, rule in (
+            (0 <= self.i2c_bus <= 99, "i2c_bus", "must be from 0 to 99"),
+            (self.i2c_address is None or 8 <= self.i2c_address <= 0x77, "i2c_address", "is 0x08 to 0x77"),
+            (self.rotate in (0, 180), "rotate", "must be 0 or 180"),
+            (0 <= self.contrast <= 255, "contrast", "must be from 0 to 255"),
+            (
+                (self.columns, self.rows) in ((16, 2), (20, 4)),
+                "columns and rows",
+                "must be 16 and 2, or 20 and 4",
+            ),
+            (len({*self.gpio_pins}) == 6, "gpio_pins", "must be six different lines: RS, E, D4, D5, D6, D7"),
+            (all(0 <= pin <= 99 for pin in self.gpio_pins), "gpio_pins", "must be line numbers"),
+            (1 <= self.page_seconds <= 30, "page_seconds", "must be from 1 to 30"),
+        ):
+            if not fits:
+                raise InputError("invalid_display", f"{name} {rule}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """The whole settings file, a field a section."""
+
+    display: DisplaySettings = DisplaySettings()
+
+
+_SECTIONS = {"display": DisplaySettings}
+
+
+def read_settings(path: Path | None) -> ReaderSettings:
+    """The settings in a file, or the defaults where there is none. Raises InputError (invalid_settings)."""
+    if path is None:
+        return ReaderSettings()
+    tables = read_tables(path)
+    check_sections(tables, tuple(_SECTIONS), path)
+    sections = {name: read_section(_SECTIONS[name], name, table, path) for name, table in tables.items()}
+    return ReaderSettings(**sections)
 
 
 def data_directory(given: str | None) -> Path:
