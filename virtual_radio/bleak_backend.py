@@ -67,9 +67,14 @@ class _Scanner(BaseBleakScanner):
 
     async def start(self) -> None:
         self.seen_devices = {}
-        self._device = await type(self).powered()
-        self._device.on(Device.EVENT_ADVERTISEMENT, self._heard)
-        await self._device.start_scanning(active=self._active)
+        device = await type(self).powered()
+        try:
+            await device.start_scanning(active=self._active)
+        except (TransportLostError, TimeoutError) as error:
+            raise BleakError("the virtual radio's ether is gone") from error
+        # Nothing is awaited since: no advert is missed.
+        device.on(Device.EVENT_ADVERTISEMENT, self._heard)
+        self._device = device
 
     async def stop(self) -> None:
         device, self._device = self._device, None
