@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,10 +17,18 @@ from tests.journey.transcript import PATIENCE, ProgramError, Transcript
 
 
 def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago; a restarted program needs the same one again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A TCP port of loopback that was free a moment ago; a restarted program needs the same one again.
+
+    Below the range from which the system draws the ports of outgoing connections (32768 and up on Linux):
+    one of those could take the port before the program does.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
 
 

@@ -153,6 +153,7 @@ async def test_S10_208_the_issuer_keeps_a_copy_and_decrypts(tmp_path: Path) -> N
         assert live.secrets.card_envelope == envelope
         assert live.secrets.card is not None
         assert bytes(live.secrets.card.pan()) == OWN_CARD.pan.encode()
+        assert live.secrets in world.secrets_alive()  # what the tests of S26 look for is there to be found
 
 
 async def test_S11_S12_S13_a_resealed_card_that_differs_ends_it(

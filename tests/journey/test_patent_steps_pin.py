@@ -111,6 +111,8 @@ async def test_S18_S19_S20_S27_a_resealed_pin_that_differs_is_told_to_both(
         before = await world.balances()
         payment_id = await world.ask()
         await world.status(payment_id, "pin_requested")
+        # The request is still on its way to the reader then: a key pressed before it is there is lost.
+        await world.person.keypad.wanted.until(lambda wanted: wanted)
         real = protocol.reseal.key_schedule
         # A computation fault in the second derivation, after the card went through without one.
         monkeypatch.setattr(

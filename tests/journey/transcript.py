@@ -61,6 +61,11 @@ class Transcript:
             why = "ended" if self._ended else f"was silent about it for {patience:g} s"
             raise ProgramError(f"{self.name} {why}; awaited {pattern!r} in:\n{self._output[self._read_to :]}")
 
+    def skip(self) -> None:
+        """What was said so far answers no later `expect`."""
+        with self._changed:
+            self._read_to = len(self._output)
+
     def seen(self, pattern: str) -> bool:
         """Whether `pattern` is anywhere in the output so far."""
         return re.search(pattern, self.output, re.MULTILINE) is not None
