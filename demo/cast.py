@@ -19,9 +19,10 @@ CURRENCY: Final = "JPY"
 
 @dataclass(frozen=True, slots=True)
 class PlayCard:
-    """A card to swipe. `expiry` is YYMM; `enrolled` tells whether the issuer knows it."""
+    """A card to swipe, as the telling and as the person names it. `expiry` is YYMM; `enrolled` tells whether the issuer knows it."""
 
     label: str
+    yours: str
     pan: str = field(repr=False)
     pin: str = field(repr=False)
     expiry: str = "4912"
@@ -40,8 +41,16 @@ class PlayCard:
 
 
 CARDS: Final = {
-    Card.OWN: PlayCard("her card", "4000001000023184", "0926"),
-    Card.OWN_BLOCKED: PlayCard("her card that she reported lost", "4000003141596409", "0815", blocked=True),
-    Card.OTHER_BANKS: PlayCard("a card of another bank", "4000003141597720", "0611", enrolled=False),
+    Card.OWN: PlayCard("her card", "your card", "4000001000023184", "0926"),
+    Card.OWN_BLOCKED: PlayCard(
+        "her old card, reported lost",
+        "your old card, reported lost",
+        "4000003141596409",
+        "0815",
+        blocked=True,
+    ),
+    Card.OTHER_BANKS: PlayCard(
+        "a card of another bank", "a card of another bank", "4000003141597720", "0611", enrolled=False
+    ),
 }
 WRONG_PIN: Final = "0962"

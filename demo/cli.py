@@ -7,13 +7,17 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from demo.console import ConsoleNarrator
 from demo.happenings import Narrator
+from demo.interactive import RealPerson
 from demo.json_lines import JsonLines
+from demo.keyboard import Keyboard
 from demo.play import Options, play
-from demo.scenarios import DEFAULT, SCENARIOS, find_scenario
+from demo.scenarios import DEFAULT, INTERACTIVE, SCENARIOS, find_scenario
+from demo.story import Story
 from protocol.errors import BlindRelayError, InputError
 
 INTERRUPTED = 130
@@ -27,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="exit status: 0 when the payment ended as the scenario says, 1 when not, 2 for wrong usage",
         allow_abbrev=False,
     )
-    parser.add_argument("--scenario", metavar="NAME", default=DEFAULT, help="what happens (see --list)")
+    parser.add_argument("--scenario", metavar="NAME", help="what happens (see --list)")
     parser.add_argument("--list", action="store_true", help="show the scenarios and end")
     parser.add_argument(
         "--interactive", action="store_true", help="you approve, choose a card and type the PIN"
@@ -74,16 +78,29 @@ def _list(*, as_json: bool) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    scenario = find_scenario(arguments.scenario)
+    if arguments.interactive and (arguments.json or arguments.scenario):
+        raise InputError(
+            "invalid_options",
+            "--interactive is for a person who decides what happens: leave the other one out.",
+        )
+    scenario = find_scenario(arguments.scenario or DEFAULT)
     if not 0.0 <= arguments.pace <= 10.0:
         raise InputError("invalid_pace", "--pace is a number from 0 to 10.")
     if arguments.btsnoop is not None and not arguments.btsnoop.absolute().parent.is_dir():
         raise InputError("invalid_btsnoop", f"--btsnoop: there is no folder {arguments.btsnoop.parent}.")
-    narrator: Narrator = (
-        JsonLines(sys.stdout) if arguments.json else ConsoleNarrator(sys.stdout, arguments.pace)
-    )
+    options = Options(arguments.pace, arguments.btsnoop)
+    narrator: Narrator = JsonLines(sys.stdout)
+    if not arguments.json:
+        narrator = console = ConsoleNarrator(sys.stdout, arguments.pace)
+        if arguments.interactive:
+            keyboard = Keyboard()
+
+            def you(story: Story) -> RealPerson:
+                return RealPerson(keyboard, console.say, console.hold, story.person)
+
+            scenario, options = INTERACTIVE, replace(options, person=you)
     try:
-        played = await play(scenario, narrator, Options(arguments.pace, arguments.btsnoop))
+        played = await play(scenario, narrator, options)
     finally:
         await narrator.close()
     return 0 if played.as_expected else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, TextIO
 
 from rich import box
@@ -29,6 +29,9 @@ STYLES: Final[Mapping[Party, str]] = {
     Party.RADIO: "blue",
 }
 
+ASCII: Final = str.maketrans({"…": "~", "▶": ">", "◀": "<", "─": "-"})
+"""For terminals that know nothing else."""
+
 LINE_SECONDS: Final = 0.16
 BLOCK_SECONDS: Final = 0.7
 """At pace 1: how long a line, and a block with bytes in it, stand before the next may come."""
@@ -47,7 +50,8 @@ class ConsoleNarrator:
         self._plain = (stream.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16")
         self._waiting: asyncio.Queue[Happening] = asyncio.Queue()
         self._printer = asyncio.create_task(self._print_all())
-        self._last: Event | None = None
+        self._may_print = asyncio.Event()
+        self._may_print.set()
 
     def tell(self, happening: Happening) -> None:
         """Queue it; printing has its own pace."""
@@ -61,6 +65,22 @@ class ConsoleNarrator:
             joining.cancel()
             self._printer.result()
 
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Print what was told so far, then nothing until the end of the block: a person is being asked."""
+        await self.caught_up()
+        self._may_print.clear()
+        try:
+            yield
+        finally:
+            self._may_print.set()
+
+    def say(self, text: str) -> None:
+        """Print this now, without a line end: a question, or an echo of what is typed."""
+        if self._plain:
+            text = text.translate(ASCII).encode("ascii", "replace").decode("ascii")
+        print(text, end="", file=self._console.file, flush=True)
+
     async def close(self) -> None:
         """Print the rest, then stop."""
         try:
@@ -73,6 +93,7 @@ class ConsoleNarrator:
     async def _print_all(self) -> None:
         while True:
             happening = await self._waiting.get()
+            await self._may_print.wait()
             try:
                 renderable = self._render(happening)
                 if renderable is not None:
@@ -81,18 +102,16 @@ class ConsoleNarrator:
                 if happening.at is not None and self._pace:
                     await asyncio.sleep(pause * self._pace)
             finally:
-                self._last = happening.event
                 self._waiting.task_done()
 
     def _print(self, renderable: RenderableType) -> None:
-        if self._console.is_terminal:
-            self._console.print(renderable)
-            return
         with self._console.capture() as captured:
             self._console.print(renderable)
-        # In a file, the spaces that fill a line are only in the way.
-        lines = (line.rstrip() for line in captured.get().splitlines())
-        print("\n".join(lines), file=self._console.file, flush=True)
+        text = captured.get()
+        if not self._console.is_terminal:
+            # In a file, the spaces that fill a line are only in the way.
+            text = "\n".join(line.rstrip() for line in text.split("\n"))
+        self.say(text)
 
     # -- how each kind looks
 
@@ -109,7 +128,7 @@ class ConsoleNarrator:
             case Event.LEARNED | Event.LEDGER | Event.RADIO:
                 return self._table(happening)
             case Event.RECEIPT:
-                return Padding(Text(happening.text, style=STYLES[Party.MERCHANT]), (1, 0, 0, 20))
+                return Padding(Text(happening.text.rstrip(), style=STYLES[Party.MERCHANT]), (1, 0, 0, 20))
             case Event.FINISHED:
                 good = happening.facts.get("as_expected") is True
                 return Padding(Text(happening.text, style="bold green" if good else "bold red"), (1, 0, 0, 0))
@@ -155,6 +174,7 @@ class ConsoleNarrator:
         grid = Table.grid(padding=0)
         grid.add_row(line)
         grid.add_row(roles)
+        grid.add_row(Text("Numbers and steps on the right: the patent, JP 2002-259866 A.", style="dim"))
         return grid
 
     def _row(

@@ -114,7 +114,8 @@ class _Surface:
             self._took(time.perf_counter() - began)
 
     def _stop_asking(self) -> None:
-        if self._asking is not None and self._asking is not asyncio.current_task():
+        if self._asking is not None:
+            # Also the task that caused this by answering: it has nothing more to ask.
             self._asking.cancel()
         self._asking = None
 

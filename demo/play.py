@@ -205,15 +205,15 @@ def _finished(scenario: Scenario, played: Played, story: Story, options: Options
     people = min(story.people_seconds, story.ended_at)
     took = f"{story.ended_at:.1f} s after the shop asked"
     if played.reason is None:
-        took += f": Hanako took {people:.1f} s of it, the machines {story.ended_at - people:.1f} s"
+        took += f": {people:.1f} s for the person, {story.ended_at - people:.1f} s for the machines"
     if story.attacks:
         took += f". {story.attacks} attacks, {story.refusals} refused"
     if options.person is not None:
         verdict = ""
     elif played.as_expected:
-        verdict = " That is how this scenario should end."
+        verdict = "\nThat is how this scenario should end."
     else:
-        verdict = f" THIS IS WRONG: it should have ended {scenario.outcome} ({scenario.reason or 'paid'})."
+        verdict = f"\nTHIS IS WRONG: it should have ended {scenario.outcome} ({scenario.reason or 'paid'})."
     facts = {
         "outcome": played.outcome,
         "reason": played.reason,

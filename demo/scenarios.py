@@ -155,6 +155,14 @@ _ALL = (
     ),
 )
 
+INTERACTIVE: Final = Scenario(
+    "interactive",
+    "you pay",
+    "You are Hanako. The shop asks for the price of two coffees. You approve on the phone, swipe a card at"
+    " your reader and type its PIN. The machines are as real as in every other scenario.",
+)
+"""Ends as the person makes it end; not in the list."""
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in _ALL}
 
 

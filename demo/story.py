@@ -7,13 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from demo.carried import Carried
 from demo.happenings import Event, Happening, Json, Narrator, Party, hex_text
 from demo.opening import Opening
+from demo.phrases import ISSUER_DOES, LINK_NOTICES, RELAYED
 from demo.taps import ForReader, Passing, Way
-from handset_client.effects import Ending, Notice, NoticeKind, Progress
+from handset_client.effects import Ending, Notice, Progress
 from handset_client.issuer_frames import (
     Approve,
     Decline,
@@ -33,41 +33,9 @@ from merchant_terminal.receipt import receipt
 from protocol.identifiers import reader_id_text
 from protocol.messages import MessageType
 from protocol.money import format_money
-from reader_peripheral.screens import Approved, EnterPin, Idle, NotSettled, Offer, Unknown, Working
+from reader_peripheral.screens import Approved, EnterPin, Idle, NotSettled, Offer, PinHint, Unknown, Working
 from reader_peripheral.screens import Screen as ReaderScreen
 from reader_peripheral.texts import Language, describe
-
-RELAYED: Final[Mapping[MessageType, tuple[str, str]]] = {
-    MessageType.KEY_OFFER: ("key, shop, price, order, signed", "204 S34"),
-    MessageType.CARD_ENVELOPE: ("the card, sealed", "S36 S37"),
-    MessageType.PIN_REQUEST: ("please ask for the PIN, signed", "S16 S39"),
-    MessageType.PIN_ENVELOPE: ("the PIN, sealed", "S41 S42"),
-    MessageType.REFUSAL: ("a refusal, signed by the reader", ""),
-    MessageType.OUTCOME: ("the outcome, signed", "S24 S38"),
-}
-
-ISSUER_DOES: Final[Mapping[str, tuple[str, str]]] = {
-    "phone_reached": ("knows shop and phone (tables 31 and 32)", "S2 S3"),
-    "reader_accepted": ("makes a key pair for this payment alone", "203 S6"),
-    "settled": ("moves the money, in one transaction", "209 S23"),
-    "funds_insufficient": ("cannot move the money: there is too little", "S23"),
-    "call_time_over": ("its clock ends the wait for the phone", "S5 S9"),
-    "approval_time_over": ("its own clock ends the wait for an approval", "S5 S9"),
-    "card_time_over": ("its own clock ends the wait for a card", "S8 S9"),
-    "pin_time_over": ("its own clock ends the wait for a PIN", "S17"),
-}
-
-LINK_NOTICES: Final = frozenset(
-    {
-        NoticeKind.READER_CONNECTION_LOST,
-        NoticeKind.READER_RESUMED,
-        NoticeKind.READER_FAILED,
-        NoticeKind.READER_NOT_FOUND,
-        NoticeKind.ISSUER_AWAY,
-        NoticeKind.BLUETOOTH_FAILED,
-        NoticeKind.OUTCOME_KEPT,
-    }
-)
 
 
 @dataclass(slots=True)
@@ -284,6 +252,8 @@ class Story:
                 self.marks.reader_engaged = True
                 text = f'shows {bill.merchant}, {format_money(bill.amount)}, "{bill.order}": swipe your card'
                 self.tell(Event.SCREEN, text, Party.READER, steps="205 S35", facts=facts)
+            case EnterPin(hint=hint) if hint is not PinHint.NONE:
+                self.tell(Event.SCREEN, f"shows: {words.details[0]}", Party.READER, facts=facts)
             case EnterPin(stars=stars, last_four=digits):
                 if stars == 0 and not self._pin_asked:
                     self._pin_asked = True
