@@ -10,7 +10,8 @@ does):
   bare D-Bus error.
 - StopNotify of somebody who never subscribed raises ValueError.
 - Nothing tells of disconnects: `Device1.Connected` is watched on the bus. Bonded phones get no StopNotify.
-- It advertises on while a phone is connected, so that a second one comes.
+  That a device connects says little: it may be a Bluetooth keyboard. A phone is a device that writes.
+- It advertises on while a phone is served, so that a second one comes.
 - It puts its name into the adapter's alias and blanks that at the end; a killed process leaves it. Here the
   alias is saved at start and put back at the end.
 
@@ -20,6 +21,7 @@ No `from __future__ import annotations` here: dbus-next reads D-Bus types from t
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 from bless.backends.bluezdbus.dbus.application import BlueZGattApplication
@@ -94,6 +96,7 @@ class _Characteristic(BlueZGattCharacteristic):
             if app.write_options.get("offset", 0):
                 refused = _error("org.bluez.Error.InvalidOffset", "0x07")
             else:
+                app.on_writer(str(app.write_options.get("device", "")))
                 app.Write(self, bytes(value))
         except DBusError as refusal:
             refused = refusal
@@ -124,9 +127,13 @@ class _Service(BlueZGattService):
 
 
 class _Application(BlueZGattApplication):
-    """bless's application, made of our services; `write_options` are those of the write being handled."""
+    """bless's application, made of our services.
+
+    `write_options` are those of the write being handled; `on_writer` is told of every device that writes.
+    """
 
     write_options: dict[str, Any] | None = None
+    on_writer: Callable[[str], None]
 
     async def add_service(self, uuid: str) -> _Service:
         index = len(self.services) + 1
@@ -145,6 +152,7 @@ class _Server(BlessServerBlueZDBus):
     async def setup(self) -> None:
         self.bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         self.app = _Application(self.name, _BLUEZ, self.bus)
+        self.app.on_writer = lambda _: None
         self.app.Read = self.read
         self.app.Write = self.write
         self.app.StartNotify = lambda _: None
@@ -164,7 +172,7 @@ class BluezRadio:
         self._bus: MessageBus | None = None
         self._alias: str | None = None
         self._on_connection: ConnectionCallback | None = None
-        self._connected: set[str] = set()
+        self._phones: set[str] = set()
         self._advertising = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -188,6 +196,8 @@ class BluezRadio:
         # Left by a reader that was killed; an empty alias gives the adapter its own name back.
         self._alias = "" if alias.startswith(DEVICE_NAME_PREFIX) else alias
         await self._set(server.adapter.path, _ADAPTER, "Alias", Variant("s", name))
+        app: Any = server.app
+        app.on_writer = self._phone_writes
         await self._watch(server)
         return server
 
@@ -225,7 +235,7 @@ class BluezRadio:
         bus.disconnect()  # type: ignore[no-untyped-call]
 
     async def _watch(self, server: _Server) -> None:
-        """Hear of every device of this adapter that connects or disconnects."""
+        """Hear of every device of this adapter that disconnects."""
         path = server.adapter.path
 
         def on_message(message: Any) -> None:
@@ -235,8 +245,9 @@ class BluezRadio:
                 and str(message.path or "").startswith(path + "/dev_")
                 and message.body[0] == _DEVICE
                 and "Connected" in message.body[1]
+                and not message.body[1]["Connected"].value
             ):
-                self._device_changed(str(message.path), bool(message.body[1]["Connected"].value))
+                self._phone_gone(str(message.path))
 
         server.bus.add_message_handler(on_message)
         rule = (
@@ -254,10 +265,17 @@ class BluezRadio:
             )
         )
 
-    def _device_changed(self, device: str, connected: bool) -> None:
-        if self._closing or connected == (device in self._connected):
-            return
-        (self._connected.add if connected else self._connected.discard)(device)
+    def _phone_writes(self, device: str) -> None:
+        if device and device not in self._phones and not self._closing:
+            self._phones.add(device)
+            self._changed(device, connected=True)
+
+    def _phone_gone(self, device: str) -> None:
+        if device in self._phones and not self._closing:
+            self._phones.discard(device)
+            self._changed(device, connected=False)
+
+    def _changed(self, device: str, *, connected: bool) -> None:
         if self._on_connection is not None:
             self._on_connection(device, connected)
         task = asyncio.get_running_loop().create_task(self._advertise_when_free())
@@ -265,12 +283,12 @@ class BluezRadio:
         task.add_done_callback(self._tasks.discard)
 
     async def _advertise_when_free(self) -> None:
-        """Advertise exactly when nobody is connected; BlueZ takes one advertisement once."""
+        """Advertise exactly while no phone is served; BlueZ takes one advertisement once."""
         async with self._advertising:
             server = self._server
             if server is None:
                 return
-            advertises, wanted = bool(server.app.advertisements), not self._connected
+            advertises, wanted = bool(server.app.advertisements), not self._phones
             if advertises == wanted:
                 return
             try:

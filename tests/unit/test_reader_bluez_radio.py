@@ -1,0 +1,311 @@
+"""What the reader adds to bless on BlueZ, against a mocked bus: options, bare errors, phones that go."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("BlueZ is Linux", allow_module_level=True)
+
+from bless.backends.bluezdbus.dbus.characteristic import Flags
+from dbus_next.constants import MessageType
+from dbus_next.errors import DBusError
+from dbus_next.message import Message
+from dbus_next.service import ServiceInterface
+from dbus_next.signature import Variant
+
+from protocol import gatt
+from reader_peripheral.adapters import bluez_radio
+from reader_peripheral.adapters.bluez_radio import BluezRadio
+from reader_peripheral.adapters.peripheral_radio import RadioError, Writer, WriteRefused
+
+ADAPTER = "/org/bluez/hci0"
+PHONE = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_01"
+OTHER = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_02"
+
+
+class MockBus:
+    """A system bus with a bluetoothd that agrees to everything."""
+
+    def __init__(self, alias: str = "raspberrypi", powered: bool = True) -> None:
+        self.properties: dict[str, Any] = {"Alias": alias, "Powered": powered}
+        self.calls: list[Message] = []
+        self.handlers: list[Callable[[Message], None]] = []
+        self.exported: list[str] = []
+        self.disconnected = False
+
+    def add_message_handler(self, handler: Callable[[Message], None]) -> None:
+        self.handlers.append(handler)
+
+    def export(self, path: str, _interface: object) -> None:
+        self.exported.append(path)
+
+    def unexport(self, path: str, _interface: object = None) -> None:
+        self.exported.remove(path)
+
+    async def call(self, message: Message) -> Message:
+        self.calls.append(message)
+        if message.member == "Set":
+            self.properties[message.body[1]] = message.body[2].value
+        body: list[Any] = []
+        if message.member == "Get":
+            value = self.properties[message.body[1]]
+            body = [Variant("b" if isinstance(value, bool) else "s", value)]
+        signature = "v" if body else ""
+        return Message(message_type=MessageType.METHOD_RETURN, reply_serial=1, signature=signature, body=body)
+
+    def disconnect(self) -> None:
+        self.disconnected = True
+
+    def say_connected(self, path: str, connected: bool, interface: str = "org.bluez.Device1") -> None:
+        signal = Message(
+            message_type=MessageType.SIGNAL,
+            path=path,
+            interface="org.freedesktop.DBus.Properties",
+            member="PropertiesChanged",
+            signature="sa{sv}as",
+            body=[interface, {"Connected": Variant("b", connected)}, []],
+        )
+        for handler in self.handlers:
+            handler(signal)
+
+    def members(self) -> list[str]:
+        return [str(call.member) for call in self.calls]
+
+
+class MockAdapter:
+    """What bless calls a proxy object: remembers registered advertisements."""
+
+    path = ADAPTER
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def get_interface(self, _name: str) -> MockAdapter:
+        return self
+
+    async def call_register_application(self, _path: str, _options: object) -> None:
+        self.log.append("application")
+
+    async def call_register_advertisement(self, _path: str, _options: object) -> None:
+        self.log.append("advertise")
+
+    async def call_unregister_advertisement(self, _path: str) -> None:
+        self.log.append("silent")
+
+
+@pytest.fixture
+def bus() -> MockBus:
+    return MockBus()
+
+
+@pytest.fixture
+def adapter() -> MockAdapter:
+    return MockAdapter()
+
+
+@pytest.fixture(autouse=True)
+def bluez(bus: MockBus, adapter: MockAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connecting:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        async def connect(self) -> MockBus:
+            return bus
+
+    async def get_adapter(_bus: object, _name: str | None) -> MockAdapter:
+        return adapter
+
+    monkeypatch.setattr(bluez_radio, "MessageBus", Connecting)
+    monkeypatch.setattr(bluez_radio, "get_adapter", get_adapter)
+    monkeypatch.setattr(bluez_radio, "_SETTLE_SECONDS", 0.0)
+
+
+class Air:
+    """A started radio with one characteristic."""
+
+    def __init__(self) -> None:
+        self.radio = BluezRadio()
+        self.news: list[tuple[str, bool]] = []
+        self.server: Any = None
+        self.written: list[tuple[str, bytes, Writer | None]] = []
+
+    async def up(self) -> Air:
+        self.server = await self.radio.open("BR-0a1b", lambda central, up: self.news.append((central, up)))
+        self.server.read_request_func = lambda _characteristic: bytearray(range(100))
+        self.server.write_request_func = self.take
+        await self.server.add_new_service(gatt.SERVICE_UUID)
+        from bless.backends.attribute import GATTAttributePermissions
+        from bless.backends.characteristic import GATTCharacteristicProperties
+
+        await self.server.add_new_characteristic(
+            gatt.SERVICE_UUID,
+            gatt.KEY_UUID,
+            GATTCharacteristicProperties.write,
+            None,
+            GATTAttributePermissions.writeable,
+        )
+        await self.server.start()
+        return self
+
+    def take(self, characteristic: Any, value: bytearray) -> None:
+        self.written.append((characteristic.uuid, bytes(value), self.radio.writer()))
+
+    @property
+    def dbus(self) -> Any:
+        return self.server.app.services[0].characteristics[0]
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """As dbus-next calls a method of an exported interface."""
+        (method,) = [m for m in ServiceInterface._get_methods(self.dbus) if m.name == name]
+        return method.fn(self.dbus, *arguments)
+
+    def write(self, value: bytes, device: str = PHONE, **options: int) -> None:
+        plain = {name: Variant("q", number) for name, number in options.items()}
+        self.call("WriteValue", value, {"device": Variant("o", device), **plain})
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_the_interface_on_the_bus_is_what_bluez_expects() -> None:
+    air = await Air().up()
+    methods = {m.name: (m.in_signature, m.out_signature) for m in ServiceInterface._get_methods(air.dbus)}
+    assert methods == {
+        "ReadValue": ("a{sv}", "ay"),
+        "WriteValue": ("aya{sv}", ""),
+        "StartNotify": ("", ""),
+        "StopNotify": ("", ""),
+    }
+    assert air.dbus.Flags == [Flags.WRITE.value]
+
+
+async def test_it_tells_who_writes_and_with_what_mtu_only_while_it_is_written() -> None:
+    air = await Air().up()
+    air.write(b"hello", mtu=247)
+    assert air.written == [(gatt.KEY_UUID, b"hello", Writer(PHONE, 247))]
+    assert air.radio.writer() is None
+    assert air.news == [(PHONE, True)]
+
+
+async def test_a_read_in_pieces_ends() -> None:
+    air = await Air().up()
+    assert air.call("ReadValue", {}) == bytes(range(100))
+    assert air.call("ReadValue", {"offset": Variant("q", 90)}) == bytes(range(90, 100))
+    assert air.call("ReadValue", {"offset": Variant("q", 100)}) == b""
+
+
+@pytest.mark.parametrize("method", ["ReadValue", "WriteValue"])
+async def test_what_is_raised_reaches_the_bus_without_its_text(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    air = await Air().up()
+
+    def fail(*_: object) -> None:
+        raise ValueError("4000002760003184")
+
+    air.server.read_request_func = air.server.write_request_func = fail
+    with pytest.raises(DBusError) as error:
+        air.call(method, *([{}] if method == "ReadValue" else [b"x", {}]))
+    assert (error.value.type, error.value.text) == ("org.bluez.Error.Failed", "0x80")
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
+    assert "4000002760003184" not in caplog.text
+
+
+async def test_a_refusal_reaches_the_bus_as_it_is() -> None:
+    air = await Air().up()
+
+    def refuse(*_: object) -> None:
+        raise air.radio.refusal(WriteRefused.NOT_PERMITTED)
+
+    air.server.write_request_func = refuse
+    with pytest.raises(DBusError) as error:
+        air.write(b"x")
+    assert error.value.type == "org.bluez.Error.NotPermitted"
+    assert air.radio.writer() is None
+
+
+async def test_pieces_of_long_writes_are_no_frames() -> None:
+    air = await Air().up()
+    with pytest.raises(DBusError) as error:
+        air.write(b"x", offset=20)
+    assert error.value.type == "org.bluez.Error.InvalidOffset"
+    assert air.written == []
+
+
+async def test_whoever_did_not_subscribe_may_stop() -> None:
+    air = await Air().up()
+    air.call("StopNotify")
+    air.call("StartNotify")
+    air.call("StopNotify")
+    assert await air.server.is_connected() is False
+
+
+async def test_it_advertises_exactly_while_no_phone_is_served(bus: MockBus, adapter: MockAdapter) -> None:
+    air = await Air().up()
+    assert adapter.log == ["application", "advertise"]
+    air.write(b"a")
+    await turns()
+    assert adapter.log[2:] == ["silent"]
+    air.write(b"b", device=OTHER)
+    bus.say_connected(OTHER, False)
+    await turns()
+    assert adapter.log[2:] == ["silent"], "the first is still there"
+    bus.say_connected(PHONE, False)
+    await turns()
+    assert adapter.log[2:] == ["silent", "advertise"]
+    assert air.news == [(PHONE, True), (OTHER, True), (OTHER, False), (PHONE, False)]
+
+
+async def test_devices_that_never_wrote_are_no_phones(bus: MockBus, adapter: MockAdapter) -> None:
+    air = await Air().up()
+    keyboard = f"{ADAPTER}/dev_11_22_33_44_55_66"
+    bus.say_connected(keyboard, True)
+    bus.say_connected(keyboard, False)
+    bus.say_connected("/org/bluez/hci1/dev_AA_BB_CC_DD_EE_01", False)
+    air.write(b"a")
+    bus.say_connected(PHONE, False, interface="org.bluez.Battery1")
+    await turns()
+    assert air.news == [(PHONE, True)]
+
+
+async def test_it_hangs_up_on_devices_only(bus: MockBus) -> None:
+    air = await Air().up()
+    await air.radio.disconnect(PHONE)
+    await air.radio.disconnect("/org/bluez/hci0")
+    hung_up = [str(call.path) for call in bus.calls if call.member == "Disconnect"]
+    assert hung_up == [PHONE]
+
+
+@pytest.mark.parametrize(("alias", "restored"), [("raspberrypi", "raspberrypi"), ("BR-0a1b", "")])
+async def test_the_adapters_name_is_given_back(bus: MockBus, alias: str, restored: str) -> None:
+    bus.properties["Alias"] = alias
+    air = await Air().up()
+    assert bus.properties["Alias"] == "BR-0a1b"
+    await air.radio.close()
+    assert bus.properties["Alias"] == restored
+    assert bus.disconnected
+    await air.radio.close()
+
+
+async def test_an_adapter_that_is_off_is_switched_on(bus: MockBus) -> None:
+    bus.properties["Powered"] = False
+    await Air().up()
+    assert bus.properties["Powered"] is True
+
+
+async def test_no_bluetooth_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(_bus: object, _name: str | None) -> None:
+        raise Exception("No adapter named hci0 found")
+
+    monkeypatch.setattr(bluez_radio, "get_adapter", none)
+    with pytest.raises(RadioError, match="bluetoothctl list"):
+        await BluezRadio().open("BR-0a1b", lambda *_: None)
