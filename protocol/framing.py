@@ -309,6 +309,8 @@ class Channel:
                 self._acknowledge()
             case Nak():
                 self._control.append(arrival.encode())
+            case None:
+                self._stalls = 0
         self._stall_at = now + STALL_AFTER if self._inbox.partial else None
         return events
 

@@ -202,6 +202,17 @@ def test_silence_inside_a_message_is_a_stall(pair: Pair, message: Message) -> No
     assert pair.peripheral.received() == [message(1000)]
 
 
+def test_a_peer_that_is_slow_but_goes_on_is_waited_for(pair: Pair, message: Message) -> None:
+    channel, body = pair.peripheral.channel, message(40)
+    channel.receive(Start(OFFER, 1, 0, 40, body[:1], False).encode(), pair.now)
+    for position in range(1, 40):
+        pair.wait(pair.peripheral)
+        assert channel.receive(Resume(1, position).encode(), pair.now) == []
+        frame = Continue(1, body[position : position + 1], position == 39)
+        events = channel.receive(frame.encode(), pair.now)
+    assert events == [MessageReceived(OFFER, body)]
+
+
 def test_a_peer_that_never_goes_on_is_given_up(pair: Pair, message: Message) -> None:
     pair.central.channel.send(OFFER, message(1000), pair.now)
     pair.deliver_one(pair.central)
