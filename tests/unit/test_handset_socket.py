@@ -193,7 +193,7 @@ async def test_a_cut_after_any_frame_loses_and_doubles_nothing(
     issuer.after_each = cut_once
     phone.start()
     await until(phone, IssuerUp)
-    heard = []
+    heard: list[IssuerEvent] = []
     for number in range(1, 5):
         phone.send(OutcomeWanted(payment(number)))
         await issuer.push(over(number))
