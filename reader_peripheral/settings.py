@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
+from reader_peripheral.input_settings import KeypadSettings, SwiperSettings
 from reader_peripheral.settings_file import check_sections, read_section, read_tables
 from reader_peripheral.texts import Language
 
@@ -93,9 +95,11 @@ class ReaderSettings:
     """The whole settings file, a field a section."""
 
     display: DisplaySettings = DisplaySettings()
+    swiper: SwiperSettings = field(default_factory=SwiperSettings)
+    keypad: KeypadSettings = field(default_factory=KeypadSettings)
 
 
-_SECTIONS = {"display": DisplaySettings}
+_SECTIONS: dict[str, type] = {"display": DisplaySettings, "swiper": SwiperSettings, "keypad": KeypadSettings}
 
 
 def read_settings(path: Path | None) -> ReaderSettings:
@@ -104,7 +108,9 @@ def read_settings(path: Path | None) -> ReaderSettings:
         return ReaderSettings()
     tables = read_tables(path)
     check_sections(tables, tuple(_SECTIONS), path)
-    sections = {name: read_section(_SECTIONS[name], name, table, path) for name, table in tables.items()}
+    sections: dict[str, Any] = {
+        name: read_section(_SECTIONS[name], name, table, path) for name, table in tables.items()
+    }
     return ReaderSettings(**sections)
 
 
