@@ -22,15 +22,26 @@ SETTLE_SECONDS = 0.15
 class WedgeSwiper:
     """Implements ports.Swiper for characters that come in by `feed`.
 
-    `idle_seconds` after the last character a swipe is over, for readers that type no Enter.
+    `idle_seconds` after the last character a swipe is over, for readers that type no Enter; `longest_seconds`
+    after the first it is over in any case. `luhn` is whether the card number's check digit must be right.
     """
 
-    def __init__(self, *, idle_seconds: float = 0.5, sentinels: Sentinels | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        idle_seconds: float = 0.5,
+        longest_seconds: float = 30.0,
+        sentinels: Sentinels | None = None,
+        luhn: bool = True,
+    ) -> None:
         self._idle_seconds = idle_seconds
+        self._longest_seconds = longest_seconds
         self._sentinels = sentinels or Sentinels()
+        self._luhn = luhn
         self._buffer = bytearray(_ROOM)
         self._length = 0
-        self._overflowed = False
+        self._began = 0.0
+        self._fault: TrackFault | None = None
         self._armed = False
         self._handing_over = False
         self._timer: asyncio.TimerHandle | None = None
@@ -69,24 +80,37 @@ class WedgeSwiper:
             return
         if character in _LINE_ENDS and not self._length:
             return  # Enter by itself is no swipe
+        now = asyncio.get_running_loop().time()
+        if not self._length:
+            self._began = now
         if self._length < _ROOM:
             self._buffer[self._length] = character
             self._length += 1
         else:
-            self._overflowed = True
+            self._fault = self._fault or TrackFault.TOO_LONG
+        if now - self._began > self._longest_seconds:
+            self._fault = TrackFault.TIMEOUT
+            self.finish()
+            return
         self._wait(SETTLE_SECONDS if character in _LINE_ENDS else self._idle_seconds)
+
+    def spoil(self, fault: TrackFault) -> None:
+        """What is being read is no good, whatever else comes of it: told once it is over."""
+        if self._armed:
+            self._fault = fault
+            self._wait(self._idle_seconds)
 
     def finish(self) -> None:
         """The swipe is over: judge it. Called by who knows the end for certain, too."""
         self._stop_timer()
-        if not self._armed or not self._length:
+        if not self._armed or not (self._length or self._fault):
             return
         self._armed = False
         result: SwipeResult
         try:
-            if self._overflowed:
-                raise TrackError(TrackFault.TOO_LONG)
-            result = parse_swipe(self._buffer, sentinels=self._sentinels)
+            if self._fault:
+                raise TrackError(self._fault)
+            result = parse_swipe(self._buffer, sentinels=self._sentinels, luhn=self._luhn)
         except TrackError as error:
             result = error.fault
         self._handing_over = True
@@ -102,7 +126,7 @@ class WedgeSwiper:
         self._stop_timer()
         self._buffer[:] = bytes(_ROOM)
         self._length = 0
-        self._overflowed = False
+        self._fault = None
 
     def _wait(self, seconds: float) -> None:
         self._stop_timer()
