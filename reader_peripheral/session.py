@@ -318,6 +318,9 @@ class Session:
             case Effect.OWE_OUTCOME:
                 if self._in_hand().sent:
                     self._owed.add(self._in_hand().owed())
+            case Effect.FORGET_SESSION:
+                self._nonce = None
+                return [fx.ForgetSession()]
             case Effect.FORGET_PAYMENT:
                 self._payment = None
                 self._alarms.clear(Alarm.STEP, Alarm.RESUME)
@@ -392,5 +395,4 @@ _PLAIN: dict[Effect, fx.Effects] = {
     Effect.ARM_SWIPER: fx.ArmSwiper(),
     Effect.DISARM_SWIPER: fx.DisarmSwiper(),
     Effect.END_PIN_ENTRY: fx.EndPin(),
-    Effect.FORGET_SESSION: fx.ForgetSession(),
 }

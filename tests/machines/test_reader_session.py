@@ -157,6 +157,14 @@ def test_an_offer_of_the_last_session_is_refused_in_the_next() -> None:
     assert bench.state is State.AWAITING_SWIPE
 
 
+def test_a_session_that_is_over_takes_its_nonce_along() -> None:
+    bench = bench_in(State.GREETED)
+    bench.do(bench.session.session_over(bench.now))
+    bench.take_offer()
+    assert bench.state is State.IDLE
+    assert bench.refusal().reason is RefusalReason.OFFER_REJECTED
+
+
 def test_a_phone_cannot_make_the_reader_sign_refusals_without_end() -> None:
     bench = bench_in(State.GREETED)
     for number in range(50):

@@ -194,4 +194,4 @@ class ReaderWalk(RuleBasedStateMachine):
 
 
 TestReaderWalk = ReaderWalk.TestCase
-TestReaderWalk.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestReaderWalk.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -197,7 +197,7 @@ class Phone:
         self.largest_notified = max(self.largest_notified, len(value))
         self.events += self.channel.receive(value, self.now())
 
-    async def talk(self, until: Callable[[], bool], *, most: int = 400) -> None:
+    async def talk(self, until: Callable[[], bool], *, most: int = 5000) -> None:
         """Carry values both ways until something is so."""
         for _ in range(most):
             if until():

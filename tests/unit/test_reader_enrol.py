@@ -337,8 +337,12 @@ def test_it_runs_until_it_is_told_to_stop(enrolled: Path, unused_tcp_port: int, 
         env=environment,
     )
     assert process.stdout
-    assert "Ready" in "".join(process.stdout.readline() for _ in range(2))
-    assert "advertising as BR-" in process.stdout.readline()
+    said = ""
+    while "advertising as BR-" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    assert "Ready" in said
     process.send_signal(how)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
