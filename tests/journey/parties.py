@@ -295,6 +295,13 @@ class Parties:
         yen = {row.owner: row.minor for row in rows if row.currency == JPY}
         return yen[self.seeded.cardholders[0].cardholder.id], yen.get(self.seeded.merchant.id, 0)
 
+    def cut_network(self) -> None:
+        """Drop the phone's connection to the issuer as a tunnel does: with no goodbye to either end."""
+        for phone in self.issuer.running.channel._phones.values():
+            transport = phone.socket._req.transport if phone.socket and phone.socket._req else None
+            if transport is not None:
+                transport.abort()
+
     async def enrol_another_reader(self, cardholder: int) -> ReaderId:
         """Enrol one more reader of a sample cardholder; it stays off the air."""
         owner = self.seeded.cardholders[cardholder].cardholder
