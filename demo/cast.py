@@ -19,7 +19,10 @@ CURRENCY: Final = "JPY"
 
 @dataclass(frozen=True, slots=True)
 class PlayCard:
-    """A card to swipe, as the telling and as the person names it. `expiry` is YYMM; `enrolled` tells whether the issuer knows it."""
+    """A card to swipe, under the telling's and the person's name for it; `expiry` is YYMM.
+
+    `enrolled` says whether the issuer knows it.
+    """
 
     label: str
     yours: str

@@ -63,7 +63,7 @@ PROBLEM_SENTENCES: Final[Mapping[str, str]] = {
     "unsupported_media_type": "The issuer could not read the request. Is merchant-terminal up to date?",
     "unknown_field": "The issuer wants another version of merchant-terminal. Update it.",
     "route_not_found": "That address is not the issuer's merchant API. Run `merchant-terminal login` again.",
-    "method_not_allowed": "That address is not the issuer's merchant API. Run `merchant-terminal login` again.",
+    "method_not_allowed": "That address is not the merchant API. Run `merchant-terminal login` again.",
     "body_too_large": "The order description is far too long. Use at most 80 characters.",
     "unknown_phone": "No customer of this issuer has that phone number. Check the number with the customer.",
     "invalid_phone": "That is not a phone number. Write it with its country code: +81 90 1234 5678.",

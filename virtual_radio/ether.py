@@ -19,6 +19,7 @@ from virtual_radio.airwaves import Airwaves
 from virtual_radio.conditions import RadioConditions
 from virtual_radio.controller import RadioController
 from virtual_radio.endpoint import Endpoint
+from virtual_radio.patient_host import PatientHost
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ class Ether:
     async def add_device(self, name: str) -> Device:
         """A radio of this process, powered on; `name` is for logs."""
         controller = self._new_controller(name)
-        device = make_device(name, Host(controller, AsyncPipeSink(controller)), controller.public_address)
+        device = make_device(
+            name, PatientHost(controller, AsyncPipeSink(controller)), controller.public_address
+        )
         if self._capture and not self._devices:
             device.host.snooper = BtSnooper(self._capture)
         self._devices.append(device)

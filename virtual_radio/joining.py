@@ -7,12 +7,12 @@ from typing import Final
 
 from bumble import hci
 from bumble.device import Device
-from bumble.host import Host
 from bumble.transport import open_transport
 from bumble.transport.common import Transport, TransportLostError
 
 from virtual_radio.endpoint import Endpoint
 from virtual_radio.ether import make_device
+from virtual_radio.patient_host import PatientHost
 
 _ANSWER_WITHIN: Final = 5.0
 """Seconds for a controller to power on, in which a program that is none would not say a word."""
@@ -52,7 +52,7 @@ class JoinedRadio:
         await self.close()
         host = f"[{self._endpoint.host}]" if ":" in self._endpoint.host else self._endpoint.host
         transport = await open_transport(f"tcp-client:{host}:{self._endpoint.port}")
-        device = make_device(self._name, Host(transport.source, transport.sink), self._address)
+        device = make_device(self._name, PatientHost(transport.source, transport.sink), self._address)
         try:
             async with asyncio.timeout(_ANSWER_WITHIN):
                 await device.power_on()
