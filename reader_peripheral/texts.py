@@ -1,12 +1,13 @@
-"""The words of the reader's screens in English and Japanese: a headline and details, a line each."""
+"""The words of the reader's screens in English and Japanese: a headline, notes, the bill."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER
 from protocol.messages import NotSettled as NotSettledReason
-from protocol.money import format_money
+from protocol.money import Money, format_money
 from protocol.text import shown
 from protocol.track_data import TrackFault
 from reader_peripheral import screens
@@ -21,63 +22,102 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A screen in words: the headline, then details in order of weight."""
+    """A screen in words: the headline, what to know or do, and the signed bill.
+
+    `typed` is how many digits of a PIN are typed, None where none is asked for. A display may page what does
+    not fit, and cut anything but the amount.
+    """
 
     headline: str
-    details: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    amount: Money | None = None
+    merchant: str = ""
+    order: str = ""
+    typed: int | None = None
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """All but the headline, a line each, in order of weight."""
+        if self.amount is None:
+            return self.notes
+        return (*self.notes, format_money(self.amount), self.merchant, self.order)
 
 
 _R, _F, _H = NotSettledReason, TrackFault, screens.EndedHere
 _Reason = NotSettledReason | screens.EndedHere
 
 REASONS: dict[_Reason, tuple[str, str]] = {
-    _R.HANDSET_UNREACHABLE: ("The phone cannot be reached.", "電話に接続できません。"),
-    _R.DECLINED: ("Declined on the phone.", "電話で拒否されました。"),
-    _R.NO_RESPONSE: ("Nobody answered on the phone.", "電話で応答がありませんでした。"),
-    _R.APPROVAL_TIMEOUT: ("Not approved on the phone in time.", "時間内に電話で承認されませんでした。"),
+    _R.HANDSET_UNREACHABLE: ("The phone cannot be reached.", "スマホに接続できません。"),
+    _R.DECLINED: ("Declined on the phone.", "スマホで拒否されました。"),
+    _R.NO_RESPONSE: ("Nobody answered on the phone.", "スマホで応答がありませんでした。"),
+    _R.APPROVAL_TIMEOUT: ("Not approved on the phone in time.", "時間内にスマホで承認されませんでした。"),
     _R.CANCELLED_BY_MERCHANT: ("Cancelled by the shop.", "お店が取り消しました。"),
-    _R.READER_UNAVAILABLE: ("The phone could not reach this reader.", "電話がこのリーダーに接続できません。"),
-    _R.READER_UNKNOWN: ("The issuer does not know this reader.", "発行会社に未登録のリーダーです。"),
-    _R.READER_BLOCKED: ("This reader is blocked.", "このリーダーは停止されています。"),
-    _R.READER_NOT_CARDHOLDERS: ("This reader belongs to somebody else.", "他の会員のリーダーです。"),
-    _R.CARD_TIMEOUT: ("No card in time.", "時間内にカードが読まれませんでした。"),
-    _R.PIN_TIMEOUT: ("No PIN in time.", "時間内に暗証番号が入力されませんでした。"),
-    _R.REFUSED_USER_CANCELLED: ("Cancelled here.", "取り消しました。"),
+    _R.READER_UNAVAILABLE: ("The phone did not find this reader.", "スマホがこのリーダーに接続できません。"),
+    _R.READER_UNKNOWN: ("The card company does not know this reader.", "カード会社に未登録のリーダーです。"),
+    _R.READER_BLOCKED: (
+        "This reader is blocked: call the card company.",
+        "このリーダーは停止中です。カード会社にご連絡ください。",
+    ),
+    _R.READER_NOT_CARDHOLDERS: ("This reader is not registered to you.", "ご本人のリーダーではありません。"),
+    _R.CARD_TIMEOUT: ("No card was swiped in time.", "時間内にカードが読まれませんでした。"),
+    _R.PIN_TIMEOUT: ("No PIN was typed in time.", "時間内に暗証番号が入力されませんでした。"),
+    _R.REFUSED_USER_CANCELLED: ("You cancelled it.", "取り消しました。"),
     _R.REFUSED_NO_SWIPE: ("No card was swiped.", "カードが通されませんでした。"),
     _R.REFUSED_UNREADABLE_CARD: ("The card could not be read.", "カードを読み取れませんでした。"),
     _R.REFUSED_NO_PIN: ("No PIN was typed.", "暗証番号が入力されませんでした。"),
-    _R.REFUSED_BUSY: ("This reader was busy.", "リーダーは使用中でした。"),
-    _R.REFUSED_OFFER_REJECTED: ("This reader refused the offer.", "リーダーが要求を拒否しました。"),
-    _R.REFUSED_READER_FAULT: ("This reader failed.", "リーダーの故障です。"),
-    _R.ENVELOPE_INVALID: ("The issuer could not open the message.", "発行会社が通信を確認できません。"),
-    _R.RESEAL_MISMATCH: ("The issuer's check failed.", "発行会社の検査に失敗しました。"),
-    _R.UNKNOWN_CARD: ("The issuer does not know this card.", "登録のないカードです。"),
+    _R.REFUSED_BUSY: ("This reader was busy: try again.", "リーダーは使用中でした。もう一度お試しください。"),
+    _R.REFUSED_OFFER_REJECTED: ("This reader did not trust the request.", "要求を信頼できず、拒否しました。"),
+    _R.REFUSED_READER_FAULT: (
+        "This reader failed: try again.",
+        "リーダーの不具合です。もう一度お試しください。",
+    ),
+    _R.ENVELOPE_INVALID: (
+        "The card company could not check the data: try again.",
+        "通信を確認できません。もう一度お試しください。",
+    ),
+    _R.RESEAL_MISMATCH: (
+        "The card company's check failed: try again.",
+        "検査に失敗しました。もう一度お試しください。",
+    ),
+    _R.UNKNOWN_CARD: ("The card company does not know this card.", "登録のないカードです。"),
     _R.EXPIRED_CARD: ("The card has expired.", "カードの有効期限が切れています。"),
-    _R.BLOCKED_CARD: ("The card is blocked.", "カードは停止されています。"),
+    _R.BLOCKED_CARD: (
+        "The card is blocked: call the card company.",
+        "カードは停止中です。カード会社にご連絡ください。",
+    ),
     _R.CARD_NOT_CARDHOLDERS: ("This card is not for this reader.", "このリーダーでは使えないカードです。"),
     _R.INSUFFICIENT_FUNDS: ("Not enough money in the account.", "残高が足りません。"),
     _R.WRONG_PIN: ("The PIN was wrong.", "暗証番号が違います。"),
-    _R.PIN_BLOCKED: ("The PIN is blocked: call the issuer.", "暗証番号は停止中です。ご連絡ください。"),
-    _R.HANDSET_FAULT: ("The phone failed.", "電話の故障です。"),
-    _R.ISSUER_RESTARTED: ("The issuer restarted: try again.", "再起動しました。もう一度お試しください。"),
-    _R.INTERNAL_ERROR: ("The issuer failed: try again later.", "発行会社の故障です。後でお試しください。"),
+    _R.PIN_BLOCKED: (
+        "The PIN is blocked: call the card company.",
+        "暗証番号は停止中です。カード会社にご連絡ください。",
+    ),
+    _R.HANDSET_FAULT: ("The phone failed: try again.", "スマホの不具合です。もう一度お試しください。"),
+    _R.ISSUER_RESTARTED: (
+        "The card company restarted: try again.",
+        "中断されました。もう一度お試しください。",
+    ),
+    _R.INTERNAL_ERROR: (
+        "The card company failed: try again later.",
+        "カード会社の障害です。後でお試しください。",
+    ),
     _H.CONNECTION_LOST: ("The connection was lost.", "接続が切れました。"),
-    _H.PHONE_CANCELLED: ("Cancelled on the phone.", "電話で取り消されました。"),
+    _H.PHONE_CANCELLED: ("Cancelled on the phone.", "スマホで取り消されました。"),
 }
 
 FAULTS: dict[TrackFault, tuple[str, str]] = {
-    _F.NOTHING_READ: ("Nothing was read.", "読み取れませんでした。"),
-    _F.TRACK_ERROR: ("The stripe could not be read.", "磁気を読み取れませんでした。"),
+    _F.NOTHING_READ: ("Nothing was read: turn the card round.", "カードの向きをご確認ください。"),
+    _F.TRACK_ERROR: ("Unreadable: swipe evenly, or turn the card.", "向きを確かめ、一定の速さで。"),
     _F.NO_END_SENTINEL: ("Swipe the whole card.", "カードを最後まで通してください。"),
     _F.TOO_LONG: ("Swipe one card, once.", "一枚を一度だけ通してください。"),
     _F.BAD_MONTH: ("The expiry date was misread.", "有効期限を読み取れませんでした。"),
-    _F.EXPIRED: ("The card has expired.", "有効期限切れのカードです。"),
+    _F.EXPIRED: ("The card has expired: try another.", "有効期限切れです。別のカードで。"),
     _F.LUHN: ("The card number was misread.", "番号を読み取れませんでした。"),
-    _F.TRACKS_DISAGREE: ("The tracks disagree.", "磁気の内容が一致しません。"),
-    _F.NOT_A_BANK_CARD: ("Not a payment card.", "お支払いに使えないカードです。"),
-    _F.KEYS_LOST: ("Part of the swipe was lost.", "読み取りが途切れました。"),
+    _F.TRACKS_DISAGREE: ("The stripe contradicts itself.", "磁気の内容が一致しません。"),
+    _F.NOT_A_BANK_CARD: ("Not a payment card: try another.", "お支払い用カードではありません。"),
+    _F.KEYS_LOST: ("Part was lost: swipe more slowly.", "もう少しゆっくり通してください。"),
     _F.TIMEOUT: ("The swipe did not end.", "読み取りが終わりませんでした。"),
-    _F.MALFORMED: ("The stripe was misread.", "磁気を読み取れませんでした。"),
+    _F.MALFORMED: ("The stripe was misread.", "正しく読み取れませんでした。"),
 }
 
 
@@ -90,53 +130,56 @@ def describe(screen: screens.Screen, language: Language) -> Lines:
 
     match screen:
         case screens.Idle():
-            return Lines(say("Ready", "準備完了"))
-        case screens.Offer(bill):
             return Lines(
-                say("Swipe your card", "カードを通してください"),
-                (*_bill(bill), say("Cancel: Esc", "取消: Esc")),
+                say("Ready", "準備完了"), (say("Waiting for a payment.", "お支払いをお待ちしています。"),)
+            )
+        case screens.Offer(bill):
+            return _with_bill(
+                say("Swipe your card", "カードをどうぞ"),
+                bill,
+                *(("磁気リーダーに通してください。",) if japanese else ()),
             )
         case screens.BadSwipe(bill, fault, left):
-            swipe_again = say(f"Swipe again ({left} left)", f"もう一度通してください (残り{left}回)")
-            return Lines(swipe_again, (FAULTS[fault][japanese], *_bill(bill)))
+            last = say("This is the last try.", "次が最後です。")
+            tries = last if left == 1 else say(f"{left} tries left.", f"残り{left}回")
+            return _with_bill(say("Swipe again", "もう一度どうぞ"), bill, FAULTS[fault][japanese], tries)
         case screens.EnterPin():
             return _enter_pin(screen, japanese)
         case screens.Working(bill):
-            return Lines(say("Please wait", "お待ちください"), _bill(bill))
+            return _with_bill(say("Please wait", "お待ちください"), bill)
         case screens.Cancelling(bill, reason):
-            return Lines(say("Cancelling", "取消中"), (REASONS[reason][japanese], *_bill(bill)))
+            return _with_bill(say("Cancelling", "取消中"), bill, REASONS[reason][japanese])
         case screens.Approved(bill):
-            return Lines(say("APPROVED", "承認されました"), _bill(bill))
+            return _with_bill(say("APPROVED", "承認されました"), bill)
         case screens.NotSettled(bill, reason):
             why = (REASONS[reason][japanese],) if reason is not None else ()
-            nothing_paid = say("Nothing was paid.", "支払いはされていません。")
-            return Lines(say("NOT SETTLED", "未決済"), (*why, nothing_paid, *_bill(bill)))
+            nothing_paid = say("No money was taken.", "代金は支払われていません。")
+            return _with_bill(say("NOT PAID", "お支払い不成立"), bill, *why, nothing_paid)
         case screens.Unknown(bill):
-            headline = say("UNKNOWN: DO NOT PAY AGAIN", "結果不明: もう一度支払わないでください")
-            ask = say("Ask the shop whether it is paid. Enter: close", "お店にご確認ください。Enter: 閉じる")
-            return Lines(headline, (ask, *_bill(bill)))
+            ask = say("Result unknown: ask the shop.", "再度支払わず、お店にご確認ください。")
+            close = say("Enter: close", "Enterで閉じます。")
+            return _with_bill(say("DO NOT PAY AGAIN", "結果不明 再払い禁止"), bill, ask, close)
 
 
-def _bill(bill: screens.Bill) -> tuple[str, ...]:
-    return format_money(bill.amount), shown(bill.merchant, 40), shown(bill.order, 80)
+def _with_bill(headline: str, bill: screens.Bill, *notes: str, typed: int | None = None) -> Lines:
+    merchant, order = shown(bill.merchant, LONGEST_MERCHANT_NAME), shown(bill.order, LONGEST_ORDER)
+    return Lines(headline, notes, bill.amount, merchant, order, typed)
 
 
 def _enter_pin(screen: screens.EnterPin, japanese: bool) -> Lines:
     hints = {
         screens.PinHint.NONE: None,
-        screens.PinHint.TOO_LONG: (
-            "A PIN has at most 12 digits: press Clear.",
-            "暗証番号は12桁までです。訂正してください。",
-        ),
+        screens.PinHint.TOO_LONG: ("Too long: press Clear.", "12桁までです。訂正してください。"),
         screens.PinHint.TOO_SHORT: ("A PIN has at least 4 digits.", "暗証番号は4桁以上です。"),
     }
     hint = hints[screen.hint]
-    details = [hint[japanese]] if hint else []
+    notes = [hint[japanese]] if hint else []
     if screen.again:
-        details.append("暗証番号が違います。" if japanese else "That PIN was wrong.")
-    if screen.again or screen.tries_left == 1:
-        left = screen.tries_left
-        details.append(f"残り{left}回" if japanese else f"Tries left: {left}")
-    card = f"カード ****{screen.last_four}" if japanese else f"Card ****{screen.last_four}"
-    headline = "暗証番号" if japanese else "Enter PIN"
-    return Lines(headline, (*details, card, *_bill(screen.bill)))
+        notes.append("暗証番号が違います。" if japanese else "That PIN was wrong.")
+    if screen.tries_left == 1:
+        notes.append("次が最後です。" if japanese else "This is the last try.")
+    elif screen.again:
+        notes.append(f"残り{screen.tries_left}回" if japanese else f"{screen.tries_left} tries left.")
+    notes.append(f"カード ****{screen.last_four}" if japanese else f"Card ****{screen.last_four}")
+    headline = "暗証番号を入力" if japanese else "Enter PIN"
+    return _with_bill(headline, screen.bill, *notes, typed=screen.stars)

@@ -22,6 +22,7 @@ from reader_peripheral.texts import Language, describe
 
 # People paste and type with pauses; a wedge reader's Enter ends a swipe long before.
 _IDLE_SECONDS = 3.0
+_LONGEST_SECONDS = 300.0
 _ESCAPE = 0x1B
 _BACKSPACES = (0x08, 0x7F)
 _ENTERS = (0x0A, 0x0D)
@@ -34,7 +35,7 @@ class TerminalSwiper(WedgeSwiper):
     """A wedge swiper that tells the terminal when it wants to be fed."""
 
     def __init__(self, on_wanted: Callable[[], None]) -> None:
-        super().__init__(idle_seconds=_IDLE_SECONDS)
+        super().__init__(idle_seconds=_IDLE_SECONDS, longest_seconds=_LONGEST_SECONDS)
         self._on_wanted = on_wanted
 
     def arm(self) -> None:
@@ -216,7 +217,10 @@ class TerminalDisplay:
             return
         lines = describe(screen, self._language)
         blank = "\n" if asking is not None and self._interactive else ""
-        self._write(f"{blank}\n[ {lines.headline} ]\n" + "".join(f"  {detail}\n" for detail in lines.details))
+        details = lines.details
+        if self._interactive and isinstance(screen, screens.Offer | screens.BadSwipe | screens.EnterPin):
+            details += ("取消: Esc" if self._language is Language.JAPANESE else "Cancel: Esc",)
+        self._write(f"{blank}\n[ {lines.headline} ]\n" + "".join(f"  {detail}\n" for detail in details))
         if isinstance(screen, screens.EnterPin):
             self._update_pin(screen, None)
 

@@ -117,7 +117,7 @@ def test_the_issuer_is_killed(town: SharedTown, point: Point) -> None:
         assert point is not Point.SETTLED  # it was committed before it was said
         assert receipt.reason == "issuer_restarted"
         if point is not Point.RINGING:
-            here.reader.expect("NOT SETTLED")
+            here.reader.expect("NOT PAID")
     check(town, here, receipt)
 
 

@@ -39,6 +39,6 @@ def test_a_wrong_pin_ends_the_payment_and_the_next_one_works(tmp_path: Path) -> 
         receipt = here.receipt(charge)
         assert (receipt.outcome, receipt.reason, receipt.status) == ("not_settled", "wrong_pin", 1)
         here.phone.expect("the PIN was wrong")
-        here.reader.expect("NOT SETTLED\\s.*\\s+The PIN was wrong")
+        here.reader.expect("NOT PAID\\s.*\\s+The PIN was wrong")
         assert here.balances() == before
         assert here.pay(order="the same, with care").outcome == "completed"
