@@ -1,150 +1,100 @@
-"""What the screen says, in English: what happened, and what the person can do about it."""
+"""What the screen says, in the person's language: what happened, and what they can do about it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from enum import StrEnum
+from typing import Final, Protocol
 
 from handset_client.effects import End, Ending, Notice, NoticeKind, Step
-from protocol.messages import NotSettled
+from handset_client.texts import english, japanese
+from handset_client.texts.english import NOTICES, REASONS, STEPS
+from protocol.gatt import Status
 from protocol.money import format_money
 
-STEPS: Final[Mapping[Step, str]] = MappingProxyType(
-    {
-        Step.LOOKING_FOR_READER: "Connecting to your card reader while you decide.",
-        Step.READER_READY: "Your card reader is connected.",
-        Step.APPROVED_LOOKING_FOR_READER: "Approved. Looking for your card reader: switch it on.",
-        Step.WAITING_FOR_ISSUER: "Approved. Asking your bank.",
-        Step.SWIPE_NOW: "Check shop and amount on the reader, then swipe your card.",
-        Step.CARD_SENT: "Card read, sealed and sent to your bank.",
-        Step.ENTER_PIN: "Enter your PIN on the reader.",
-        Step.PIN_SENT: "PIN sealed and sent to your bank.",
-        Step.CALLED_OFF: "Called off. Telling your bank.",
-        Step.READER_LOST: "The card reader lost this payment. Telling your bank.",
-        Step.READER_MISSING: "No card reader was found. Telling your bank.",
-        Step.ASKING_FOR_OUTCOME: "Your bank has gone quiet. Asking how this payment ended.",
-    }
-)
-
-NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
-    {
-        NoticeKind.ISSUER_CONNECTED: "Connected to your bank as {detail}. Waiting to be called.",
-        NoticeKind.ISSUER_AWAY: "No connection to your bank ({detail}). Trying again; check the network.",
-        NoticeKind.ISSUER_COMPLAINED: "Your bank reports a problem: {detail}",
-        NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
-        NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",
-        NoticeKind.EARLIER_PAID: "The payment that this phone lost sight of was paid.",
-        NoticeKind.EARLIER_NOT_PAID: "The payment that this phone lost sight of was not paid ({detail}).",
-        NoticeKind.READER_FOUND: "Card reader {detail} found.",
-        NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on, and keep it within two metres.",
-        NoticeKind.READER_CONNECTION_LOST: "Connection to the card reader lost. Reconnecting; keep it near.",
-        NoticeKind.READER_RESUMED: "Card reader connected again; going on where it stopped.",
-        NoticeKind.READER_FAILED: "Trouble with the card reader ({detail}). Trying again; keep it near.",
-        NoticeKind.READER_BUSY: "The card reader is in use by another phone. Wait until it is free.",
-        NoticeKind.OTHER_READER: "Card reader {detail} is not the one chosen. Looking further.",
-        NoticeKind.READER_TOO_NEW: "Card reader {detail} speaks a newer version. Update this program.",
-        NoticeKind.BLUETOOTH_OFF: "Bluetooth is off or missing ({detail}). Switch it on.",
-        NoticeKind.BLUETOOTH_DENIED: "This program may not use Bluetooth. Allow it in the system settings.",
-        NoticeKind.BLUETOOTH_FAILED: "Bluetooth does not answer ({detail}). Is its service running?",
-        NoticeKind.READER_STATUS: "Card reader: {detail}.",
-        NoticeKind.OUTCOME_DELIVERED: "The card reader has the outcome.",
-        NoticeKind.OUTCOME_KEPT: "The card reader is away. It gets the outcome when it is next connected.",
-        NoticeKind.HISTORY_FAILED: "Could not write the history ({detail}). Check the disk.",
-    }
-)
-
-_ASK_SHOP: Final = "Ask the shop to try again if you still want to pay."
-_ASK_BANK: Final = "Call your bank."
-
-REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {
-        NotSettled.HANDSET_UNREACHABLE: ("this phone could not be reached", _ASK_SHOP),
-        NotSettled.DECLINED: ("you declined", "Nothing more to do."),
-        NotSettled.NO_RESPONSE: ("there was no answer in time", _ASK_SHOP),
-        NotSettled.APPROVAL_TIMEOUT: ("there was no approval in time", _ASK_SHOP),
-        NotSettled.CANCELLED_BY_MERCHANT: ("the shop cancelled it", "Nothing more to do."),
-        NotSettled.READER_UNAVAILABLE: (
-            "your card reader could not be reached",
-            "Switch the reader on, keep it near the phone, and ask the shop to try again.",
-        ),
-        NotSettled.READER_UNKNOWN: (
-            "your bank does not know this card reader",
-            "Enrol the reader with your bank, then ask the shop to try again.",
-        ),
-        NotSettled.READER_BLOCKED: ("your bank has blocked this card reader", _ASK_BANK),
-        NotSettled.READER_NOT_CARDHOLDERS: (
-            "this card reader belongs to somebody else",
-            "Use your own reader (choose it with --reader), and ask the shop to try again.",
-        ),
-        NotSettled.CARD_TIMEOUT: ("no card was swiped in time", _ASK_SHOP),
-        NotSettled.PIN_TIMEOUT: ("no PIN was entered in time", _ASK_SHOP),
-        NotSettled.REFUSED_USER_CANCELLED: ("it was cancelled on the card reader", "Nothing more to do."),
-        NotSettled.REFUSED_NO_SWIPE: ("no card was swiped in time", _ASK_SHOP),
-        NotSettled.REFUSED_UNREADABLE_CARD: (
-            "the card could not be read",
-            "Clean the card's stripe or use another card, and ask the shop to try again.",
-        ),
-        NotSettled.REFUSED_NO_PIN: ("no PIN was entered in time", _ASK_SHOP),
-        NotSettled.REFUSED_OFFER_REJECTED: (
-            "the card reader did not accept the bank's offer",
-            "If it happens again, enrol the reader anew: it may belong to another bank.",
-        ),
-        NotSettled.REFUSED_BUSY: (
-            "the card reader was busy",
-            "Wait until it is free; ask the shop to try again.",
-        ),
-        NotSettled.REFUSED_READER_FAULT: (
-            "the card reader has a fault",
-            "Restart the reader, and ask the shop to try again.",
-        ),
-        NotSettled.ENVELOPE_INVALID: ("the card data arrived damaged", _ASK_SHOP),
-        NotSettled.RESEAL_MISMATCH: ("the card data failed your bank's check", _ASK_SHOP),
-        NotSettled.UNKNOWN_CARD: ("your bank does not know this card", "Use a card of this bank."),
-        NotSettled.EXPIRED_CARD: ("the card has expired", "Use your new card, or call your bank."),
-        NotSettled.BLOCKED_CARD: ("the card is blocked", _ASK_BANK),
-        NotSettled.CARD_NOT_CARDHOLDERS: ("the card belongs to somebody else", "Use your own card."),
-        NotSettled.INSUFFICIENT_FUNDS: (
-            "there is not enough money on the account",
-            "Top up, or pay another way.",
-        ),
-        NotSettled.WRONG_PIN: ("the PIN was wrong", "Ask the shop to try again, and take care with the PIN."),
-        NotSettled.PIN_BLOCKED: ("there are no PIN tries left", _ASK_BANK),
-        NotSettled.HANDSET_FAULT: ("this phone lost the payment", _ASK_SHOP),
-        NotSettled.ISSUER_RESTARTED: ("your bank's system restarted", _ASK_SHOP),
-        NotSettled.INTERNAL_ERROR: ("your bank's system failed", "Try again later, or call your bank."),
-    }
-)
+__all__ = [
+    "NOTICES",
+    "REASONS",
+    "STEPS",
+    "Language",
+    "ending_text",
+    "notice_text",
+    "page_texts",
+    "reason_text",
+    "step_text",
+    "system_language",
+]
 
 
-def notice_text(notice: Notice) -> str:
+class Language(StrEnum):
+    """What the phone can speak; BCP 47 tags."""
+
+    ENGLISH = "en"
+    JAPANESE = "ja"
+
+
+class _Texts(Protocol):
+    """What each file of texts holds."""
+
+    STEPS: Mapping[Step, str]
+    NOTICES: Mapping[NoticeKind, str]
+    STATUSES: Mapping[Status, str]
+    NO_DETAIL: str
+    REASONS: Mapping[str, tuple[str, str]]
+    REASON_UNKNOWN: tuple[str, str]
+    WHAT: str
+    WITH_CARD: str
+    ENDINGS: Mapping[End, tuple[str, str]]
+    PAGE: Mapping[str, str]
+
+
+_TEXTS: Final[Mapping[Language, _Texts]] = {Language.ENGLISH: english, Language.JAPANESE: japanese}
+_STATUS_NAMES: Final = {status.name.lower(): status for status in Status}
+
+
+def system_language(environment: Mapping[str, str] = os.environ) -> Language:
+    """The language that the system is set to (POSIX locale variables), or English."""
+    for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environment.get(variable):
+            return Language.JAPANESE if value.startswith("ja") else Language.ENGLISH
+    return Language.ENGLISH
+
+
+def step_text(step: Step, language: Language = Language.ENGLISH) -> str:
+    """One line for a step of a payment."""
+    return _TEXTS[language].STEPS[step]
+
+
+def notice_text(notice: Notice, language: Language = Language.ENGLISH) -> str:
     """One line for a notice."""
-    detail = notice.detail.replace("_", " ") if notice.kind is NoticeKind.READER_STATUS else notice.detail
+    texts, detail = _TEXTS[language], notice.detail
+    if notice.kind is NoticeKind.READER_STATUS:
+        status = _STATUS_NAMES.get(detail)
+        detail = detail.replace("_", " ") if status is None else texts.STATUSES[status]
     if notice.kind is NoticeKind.EARLIER_NOT_PAID:
-        detail = REASONS.get(notice.detail, (detail, ""))[0]
-    return NOTICES[notice.kind].replace("{detail}", detail or "no details")
+        detail = texts.REASONS.get(detail, (detail, ""))[0]
+    return texts.NOTICES[notice.kind].replace("{detail}", detail or texts.NO_DETAIL)
 
 
-def ending_text(ending: Ending) -> tuple[str, str]:
+def reason_text(reason: str | None, language: Language = Language.ENGLISH) -> tuple[str, str]:
+    """Why a payment was not settled, as part of a sentence, and the next step."""
+    texts = _TEXTS[language]
+    return texts.REASONS.get(reason or "", texts.REASON_UNKNOWN)
+
+
+def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[str, str]:
     """How it ended, and the next step: two lines."""
-    request = ending.request
-    what = f"{format_money(ending.request.amount)} to {request.merchant_name}"
-    match ending.end:
-        case End.COMPLETED:
-            card = f" with card ending {ending.last_four}" if ending.last_four else ""
-            return f"Paid {what}{card}.", "Nothing more to do."
-        case End.UNKNOWN:
-            return (
-                f"Not known yet whether {what} was paid.",
-                "Do not pay again. Look at the reader's display, or ask the shop or your bank.",
-            )
-        case End.SEE_READER:
-            return (
-                f"Your bank has decided about {what}; this phone cannot read the answer.",
-                "The reader's display shows it. Do not pay again before you have seen it.",
-            )
-        case End.NOT_SETTLED:
-            why, next_step = REASONS.get(
-                ending.reason or "", ("your bank gave no reason known here", _ASK_SHOP)
-            )
-            return f"Not paid: {what}: {why}.", next_step
+    texts = _TEXTS[language]
+    what = texts.WHAT.format(
+        amount=format_money(ending.request.amount), merchant=ending.request.merchant_name
+    )
+    card = texts.WITH_CARD.format(last_four=ending.last_four) if ending.last_four else ""
+    why, next_step = reason_text(ending.reason, language)
+    happened, advice = texts.ENDINGS[ending.end]
+    return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
+
+
+def page_texts(language: Language) -> Mapping[str, str]:
+    """The labels of the page."""
+    return _TEXTS[language].PAGE

@@ -1,0 +1,259 @@
+"""What the phone says, in Japanese. The names and keys are those of english.py."""
+
+# ruff: noqa: E501 - a sentence stays in one piece, and full-width characters count twice
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from handset_client.effects import End, NoticeKind, Step
+from protocol.gatt import Status
+from protocol.messages import NotSettled
+
+STEPS: Final[Mapping[Step, str]] = MappingProxyType(
+    {
+        Step.LOOKING_FOR_READER: "ご確認の間に、カードリーダーに接続しています。",
+        Step.READER_READY: "カードリーダーに接続しました。",
+        Step.APPROVED_LOOKING_FOR_READER: "承認しました。カードリーダーを探しています。電源を入れてください。",
+        Step.WAITING_FOR_ISSUER: "承認しました。銀行に問い合わせています。",
+        Step.SWIPE_NOW: "カードリーダーで店名と金額を確かめてから、カードを通してください。",
+        Step.CARD_SENT: "カードを読み取り、封をして銀行に送りました。",
+        Step.ENTER_PIN: "カードリーダーで暗証番号を入力してください。",
+        Step.PIN_SENT: "暗証番号に封をして銀行に送りました。",
+        Step.CALLED_OFF: "取りやめました。銀行に伝えています。",
+        Step.READER_LOST: "カードリーダーがこのお支払いを見失いました。銀行に伝えています。",
+        Step.READER_MISSING: "カードリーダーが見つかりませんでした。銀行に伝えています。",
+        Step.ASKING_FOR_OUTCOME: "銀行から応答がありません。お支払いの結果を問い合わせています。",
+    }
+)
+
+NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
+    {
+        NoticeKind.ISSUER_CONNECTED: "{detail} として銀行に接続しました。お店からの請求を待っています。",
+        NoticeKind.ISSUER_AWAY: "銀行に接続できません（{detail}）。再試行しています。ネットワークを確かめてください。",
+        NoticeKind.ISSUER_COMPLAINED: "銀行から問題が報告されました: {detail}",
+        NoticeKind.PAYMENT_WAITING: "次のお支払いが待っています: {detail}。今のお支払いの後に表示します。",
+        NoticeKind.PAYMENT_WITHDRAWN: "待っていたお支払いが取り下げられました: {detail}。",
+        NoticeKind.EARLIER_PAID: "結果が分からなくなっていたお支払いは、成立していました。",
+        NoticeKind.EARLIER_NOT_PAID: "結果が分からなくなっていたお支払いは、成立していませんでした（{detail}）。",
+        NoticeKind.READER_FOUND: "カードリーダー {detail} が見つかりました。",
+        NoticeKind.READER_NOT_FOUND: "カードリーダーがまだ見つかりません。電源を入れ、2 メートル以内に置いてください。",
+        NoticeKind.READER_CONNECTION_LOST: "カードリーダーとの接続が切れました。再接続しています。近くに置いてください。",
+        NoticeKind.READER_RESUMED: "カードリーダーに再接続しました。続きから進めます。",
+        NoticeKind.READER_FAILED: "カードリーダーとの間に問題があります（{detail}）。再試行しています。近くに置いてください。",
+        NoticeKind.READER_BUSY: "カードリーダーは別の電話が使用中です。空くまでお待ちください。",
+        NoticeKind.OTHER_READER: "カードリーダー {detail} は、選んだものではありません。引き続き探しています。",
+        NoticeKind.READER_TOO_NEW: "カードリーダー {detail} のほうが新しい版です。このプログラムを更新してください。",
+        NoticeKind.BLUETOOTH_OFF: "Bluetooth がオフか、ありません（{detail}）。オンにしてください。",
+        NoticeKind.BLUETOOTH_DENIED: "このプログラムは Bluetooth を使えません。システムの設定で許可してください。",
+        NoticeKind.BLUETOOTH_FAILED: "Bluetooth が応答しません（{detail}）。サービスが動いているか確かめてください。",
+        NoticeKind.READER_STATUS: "カードリーダー: {detail}。",
+        NoticeKind.OUTCOME_DELIVERED: "カードリーダーに結果を伝えました。",
+        NoticeKind.OUTCOME_KEPT: "カードリーダーが見当たりません。次に接続したときに結果を伝えます。",
+        NoticeKind.HISTORY_FAILED: "履歴を書き込めませんでした（{detail}）。ディスクを確かめてください。",
+    }
+)
+
+STATUSES: Final[Mapping[Status, str]] = MappingProxyType(
+    {
+        Status.IDLE: "待機中",
+        Status.OFFERED: "請求を表示中",
+        Status.WAITING_FOR_CARD: "カード待ち",
+        Status.CARD_READ: "カード読み取り済み",
+        Status.WAITING_FOR_PIN: "暗証番号待ち",
+        Status.PIN_READ: "暗証番号入力済み",
+        Status.APPROVED: "成立",
+        Status.NOT_SETTLED: "不成立",
+        Status.UNKNOWN_OUTCOME: "結果不明",
+        Status.BUSY: "使用中",
+        Status.ERROR: "故障",
+    }
+)
+
+NO_DETAIL: Final = "詳細なし"
+
+_ASK_SHOP: Final = "お支払いを続けるには、お店にもう一度請求してもらってください。"
+_ASK_BANK: Final = "銀行にお電話ください。"
+_NOTHING: Final = "ほかにすることはありません。"
+
+REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        NotSettled.HANDSET_UNREACHABLE: ("この電話につながりませんでした", _ASK_SHOP),
+        NotSettled.DECLINED: ("お断りになりました", _NOTHING),
+        NotSettled.NO_RESPONSE: ("時間内に返答がありませんでした", _ASK_SHOP),
+        NotSettled.APPROVAL_TIMEOUT: ("時間内に承認がありませんでした", _ASK_SHOP),
+        NotSettled.CANCELLED_BY_MERCHANT: ("お店が取り消しました", _NOTHING),
+        NotSettled.READER_UNAVAILABLE: (
+            "カードリーダーにつながりませんでした",
+            "カードリーダーの電源を入れて電話の近くに置き、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.READER_UNKNOWN: (
+            "銀行に登録されていないカードリーダーです",
+            "カードリーダーを銀行に登録してから、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.READER_BLOCKED: ("カードリーダーが銀行に止められています", _ASK_BANK),
+        NotSettled.READER_NOT_CARDHOLDERS: (
+            "ほかの人のカードリーダーです",
+            "ご自分のカードリーダーを使い（設定か --reader で選べます）、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.CARD_TIMEOUT: ("時間内にカードが通されませんでした", _ASK_SHOP),
+        NotSettled.PIN_TIMEOUT: ("時間内に暗証番号が入力されませんでした", _ASK_SHOP),
+        NotSettled.REFUSED_USER_CANCELLED: ("カードリーダーで取り消されました", _NOTHING),
+        NotSettled.REFUSED_NO_SWIPE: ("時間内にカードが通されませんでした", _ASK_SHOP),
+        NotSettled.REFUSED_UNREADABLE_CARD: (
+            "カードを読み取れませんでした",
+            "カードの磁気面を拭くか別のカードを使い、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.REFUSED_NO_PIN: ("時間内に暗証番号が入力されませんでした", _ASK_SHOP),
+        NotSettled.REFUSED_OFFER_REJECTED: (
+            "カードリーダーが銀行の鍵を受け付けませんでした",
+            "繰り返すときは、カードリーダーを登録し直してください。別の銀行のものかもしれません。",
+        ),
+        NotSettled.REFUSED_BUSY: (
+            "カードリーダーが使用中でした",
+            "空くのを待って、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.REFUSED_READER_FAULT: (
+            "カードリーダーが故障しています",
+            "カードリーダーを再起動し、お店にもう一度請求してもらってください。",
+        ),
+        NotSettled.ENVELOPE_INVALID: ("カードのデータが壊れて届きました", _ASK_SHOP),
+        NotSettled.RESEAL_MISMATCH: ("カードのデータが銀行の検査に通りませんでした", _ASK_SHOP),
+        NotSettled.UNKNOWN_CARD: ("銀行に登録のないカードです", "この銀行のカードを使ってください。"),
+        NotSettled.EXPIRED_CARD: (
+            "カードの有効期限が切れています",
+            "新しいカードを使うか、銀行にお電話ください。",
+        ),
+        NotSettled.BLOCKED_CARD: ("カードが止められています", _ASK_BANK),
+        NotSettled.CARD_NOT_CARDHOLDERS: ("ほかの人のカードです", "ご自分のカードを使ってください。"),
+        NotSettled.INSUFFICIENT_FUNDS: (
+            "口座の残高が足りません",
+            "入金するか、別の方法でお支払いください。",
+        ),
+        NotSettled.WRONG_PIN: (
+            "暗証番号が違います",
+            "お店にもう一度請求してもらい、暗証番号を確かめて入力してください。",
+        ),
+        NotSettled.PIN_BLOCKED: ("暗証番号をこれ以上試せません", _ASK_BANK),
+        NotSettled.HANDSET_FAULT: ("この電話がお支払いを見失いました", _ASK_SHOP),
+        NotSettled.ISSUER_RESTARTED: ("銀行のシステムが再起動しました", _ASK_SHOP),
+        NotSettled.INTERNAL_ERROR: (
+            "銀行のシステムに障害があります",
+            "しばらくしてからやり直すか、銀行にお電話ください。",
+        ),
+    }
+)
+
+REASON_UNKNOWN: Final = ("銀行からの理由はこの電話では分かりません", _ASK_SHOP)
+
+WHAT: Final = "{merchant} {amount}"
+WITH_CARD: Final = "（カード末尾 {last_four}）"
+
+ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
+    {
+        End.COMPLETED: ("支払いました: {what}{card}。", _NOTHING),
+        End.NOT_SETTLED: ("支払っていません: {what}。{why}。", "{next_step}"),
+        End.UNKNOWN: (
+            "支払われたかどうか、まだ分かりません: {what}。",
+            "もう一度支払わないでください。カードリーダーの表示を見るか、お店か銀行にお尋ねください。",
+        ),
+        End.SEE_READER: (
+            "銀行の判断は出ましたが、この電話には読めません: {what}。",
+            "カードリーダーに表示されます。見るまでは、もう一度支払わないでください。",
+        ),
+    }
+)
+
+PAGE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "title": "Blind Relay",
+        "home": "お支払い",
+        "skip": "本文へ移動",
+        "tagline": "自分のリーダーで払う。中身は見えない。",
+        "tagline_more": "このページがあなたの電話です。カードリーダーが銀行あてに封をしたものを運ぶだけで、読むことはできません。",
+        "keys_title": "キーボード",
+        "key_approve": "承認する",
+        "key_decline": "断る・取りやめる",
+        "key_done": "レシートを閉じる・戻る",
+        "settings": "設定",
+        "back": "戻る",
+        "connections": "接続",
+        "bank": "銀行",
+        "bank_connecting": "接続しています…",
+        "bank_connected": "接続しました。請求を待っています。",
+        "bank_away": "接続できません。再試行しています。ネットワークを確かめてください。",
+        "number": "あなたの番号",
+        "number_hint": "支払うお店に伝えてください。",
+        "reader": "カードリーダー",
+        "reader_idle": "お店から請求が来ると、自動で接続します。",
+        "reader_looking": "接続しています…",
+        "reader_ready": "接続しました。",
+        "history": "履歴",
+        "history_empty": "お支払いはまだありません",
+        "history_empty_hint": "お店からの請求は、ここに表示されます。",
+        "request": "お支払いの請求",
+        "request_of": "{merchant} から {amount} の請求",
+        "wants": "からの請求",
+        "for": "内容",
+        "approve": "承認する",
+        "decline": "断る",
+        "seconds_left": "あと {seconds} 秒で締め切り",
+        "check": "店名と金額を確かめてください。カードを読むのは、あなたのカードリーダーだけです。",
+        "answering": "お待ちください…",
+        "progress": "お支払い",
+        "stage_reader": "カードリーダー",
+        "stage_bank": "銀行",
+        "stage_card": "カードリーダーにカードを通す",
+        "stage_pin": "カードリーダーで暗証番号を入力する",
+        "stage_result": "レシート",
+        "stage_done": "完了",
+        "stage_current": "進行中",
+        "head_reader": "リーダーに接続中",
+        "head_bank": "銀行に問い合わせ中",
+        "head_card": "カードを通す",
+        "head_card_sent": "カードを送信しました",
+        "head_pin": "暗証番号を入力",
+        "head_pin_sent": "もうすぐ終わります",
+        "head_ending": "お支払いを終了中",
+        "head_asking": "結果を問い合わせ中",
+        "call_off": "取りやめる",
+        "too_late": "このお支払いは、もう取りやめられません。",
+        "receipt": "レシート",
+        "paid": "支払い完了",
+        "not_paid": "支払っていません",
+        "not_known": "まだ分かりません",
+        "see_reader": "リーダーの表示を確認",
+        "next": "次にすること",
+        "shop": "お店",
+        "amount": "金額",
+        "card": "カード",
+        "card_ending": "末尾 {last_four}",
+        "when": "日時",
+        "done": "完了",
+        "waiting": "ほかに {count} 件",
+        "dismiss": "閉じる",
+        "language": "言語",
+        "theme": "テーマ",
+        "theme_system": "システム",
+        "theme_light": "ライト",
+        "theme_dark": "ダーク",
+        "reader_choice": "使うカードリーダー",
+        "reader_any": "応答したリーダー",
+        "reader_any_hint": "近くに自分のリーダーしかないときに。",
+        "reader_seen": "この電話が見つけたもの",
+        "reader_next": "次のお支払いから有効です。",
+        "attention": "請求が来たとき",
+        "sound": "音を鳴らす",
+        "notify": "デスクトップに通知する",
+        "notify_denied": "ブラウザーが許可していません。先にこのページの通知を許可してください。",
+        "privacy": "この電話が知っていること",
+        "privacy_text": "店名、金額、内容、結果、カード番号の下 4 桁だけです。カード番号と暗証番号は、カードリーダーが銀行あてに封をするので、この電話には分かりません。",
+        "offline": "電話のプログラムが応答しません。再試行しています…",
+        "closed": "このページはロックされています",
+        "closed_text": "この電話で支払えるのは、このコンピューターを使っている本人だけです。handset-client が端末に表示したリンクを開いてください。リンクは一度だけ使えます。端末で L を押すと新しいリンクが出ます。",
+        "stopped": "電話の電源が切れています",
+        "stopped_text": "handset-client が終了しました。もう一度起動してください: handset-client run",
+    }
+)
