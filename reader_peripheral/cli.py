@@ -17,13 +17,18 @@ from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import key_id, reader_id, reader_id_text
 from protocol.messages import PROTOCOL_VERSION
 from protocol.signing import SigningKey
-from reader_peripheral import enrolment, settings
+from protocol.text import shown
+from reader_peripheral import enrolment, learning, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
+from reader_peripheral.devices import input_devices
+from reader_peripheral.input_settings import DeviceIdentity
+from reader_peripheral.learning import Role
 from reader_peripheral.process_hardening import harden_process
 from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
+from reader_peripheral.settings_file import SETTINGS_VARIABLE, SYSTEM_SETTINGS, settings_path
 from reader_peripheral.texts import Language
 
 _NOT_ENROLLED = (
@@ -55,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--data-dir", metavar="DIR", help=f"where identity and issuer are kept (or {settings.DATA_VARIABLE})"
     )
+    shared.add_argument(
+        "--settings", metavar="FILE", help=f"which devices it has (or {SETTINGS_VARIABLE}, {SYSTEM_SETTINGS})"
+    )
     shared.add_argument("--verbose", action="store_true", help="log what happens (never card data or PINs)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -77,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-unencrypted-issuer", action="store_true", help="plain http to another machine"
     )
     enrol.set_defaults(command=_enrol)
+
+    learn = commands.add_parser(
+        "learn", parents=[shared], help="find out which device is the swiper or the keypad, and write it down"
+    )
+    learn.add_argument("device", nargs="*", metavar="swiper|keypad", help="which to learn (default: both)")
+    learn.add_argument("--seconds", type=int, default=30, help="how long to wait for each (default: 30)")
+    learn.set_defaults(command=_learn)
 
     identity = commands.add_parser("identity", parents=[shared], help="show this reader's id and its issuer")
     identity.set_defaults(command=_identity)
@@ -125,6 +140,45 @@ def _enrol(options: argparse.Namespace) -> int:
     return 0
 
 
+def _learn(options: argparse.Namespace) -> int:
+    """Each role in turn, written down as soon as it is known."""
+    try:
+        roles = [Role(name) for name in options.device] or list(Role)
+    except ValueError:
+        raise InputError("invalid_device", "What can be learned is: swiper, keypad.") from None
+    path = settings_path(options.settings) or SYSTEM_SETTINGS
+    harden_process()
+    for role in roles:
+        asyncio.run(_learn_role(role, path, options.seconds))
+    return 0
+
+
+async def _learn_role(role: Role, path: Path, seconds: int) -> None:
+    from reader_peripheral.adapters.candidates import Candidates
+
+    what = "Swipe a card" if role is Role.SWIPER else "Press a key of the keypad"
+    candidates = Candidates(role)
+    listener = learning.Listener(role)
+    try:
+        there = candidates.attach(listener)
+        print(
+            f"{what} now. For {seconds} seconds at most no keyboard does anything else; Ctrl-C stops.",
+            flush=True,
+        )
+        found = await learning.listen(listener, seconds)
+    finally:
+        candidates.detach()
+    learning.write_settings(path, role, learning.settings_of(found, there))
+    print(f"The {role} is {_described(found.identity)}. Written to {path}.", flush=True)
+
+
+def _described(identity: DeviceIdentity) -> str:
+    """In one line; names and numbers are the device's own, and may hold anything."""
+    serial = f", uniq {shown(identity.uniq)}" if identity.uniq else ""
+    ids = f"vendor {identity.vendor:04x}, product {identity.product:04x}"
+    return f"{shown(identity.name)} ({ids}{serial}), plugged in at {shown(identity.port)}"
+
+
 def _ask_code() -> str:
     """From a prompt or a pipe; never from the command line, which every process can read."""
     if not sys.stdin.isatty():
@@ -138,12 +192,13 @@ def _run(options: argparse.Namespace) -> int:
     seed, issuer = store.seed(), store.issuer()
     if seed is None or issuer is None:
         raise BlindRelayError(_NOT_ENROLLED)
+    devices = settings.read_settings(settings_path(options.settings))
     harden_process()
     key = SigningKey.from_seed(seed)
     owed = OwedFile(settings.data_directory(options.data_dir))
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
     radio = _radio(place, options)
-    return asyncio.run(_serve(session, key, radio, Language(options.language), owed))
+    return asyncio.run(_serve(session, key, radio, Language(options.language), owed, devices))
 
 
 def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace) -> PeripheralRadio:
@@ -164,7 +219,12 @@ def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace
 
 
 async def _serve(
-    session: Session, key: SigningKey, radio: PeripheralRadio, language: Language, owed: OwedFile
+    session: Session,
+    key: SigningKey,
+    radio: PeripheralRadio,
+    language: Language,
+    owed: OwedFile,
+    devices: settings.ReaderSettings,
 ) -> int:
     """Run until SIGTERM or Ctrl-C; both hang up and wipe."""
     from reader_peripheral.adapters.bless_link import BlessLink
@@ -173,9 +233,8 @@ async def _serve(
     identity = reader_id(key.public_key)
     info = gatt.ReaderInfo((PROTOCOL_VERSION,), identity, settings.MODEL_CODE, settings.FIRMWARE)
     terminal, display = standard_terminal(language)
-    service = ReaderService(
-        session, BlessLink(radio, info), terminal.swiper, terminal, display, os.urandom, owed
-    )
+    swiper, keypad = input_devices(devices.swiper, devices.keypad, terminal)
+    service = ReaderService(session, BlessLink(radio, info), swiper, keypad, display, os.urandom, owed)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -126,11 +126,15 @@ class InputNode:
         self._descriptor = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if grab:
-                fcntl.ioctl(self._descriptor, _EVIOCGRAB, 1)
+                self.grab()
             self._mask_scan_codes()
         except BaseException:
             os.close(self._descriptor)
             raise
+
+    def grab(self) -> None:
+        """From now on nobody else gets its keys. Raises OSError EBUSY when another program has them."""
+        fcntl.ioctl(self._descriptor, _EVIOCGRAB, 1)
 
     def _mask_scan_codes(self) -> None:
         """Without MSC_SCAN a third fewer events come: so much later the kernel must drop any."""
