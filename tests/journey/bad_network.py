@@ -1,4 +1,4 @@
-"""What carries the phone's bytes, with faults on order: a WebSocket forwarder, and a hand on the virtual air."""
+"""What carries the phone's bytes, with faults on order: a WebSocket forwarder, a hand on the virtual air."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payments through loss, delay and cuts: each completes or ends as not settled; nothing hangs or is paid twice."""
+"""Payments through loss, delay and cuts: each completes or is not settled; none hangs or is paid twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two payments at the same moment on one phone: the second waits for its turn, and nothing of them is mixed."""
+"""Two payments at the same moment on one phone: the second waits its turn, nothing is mixed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_two_payments_at_once_are_queued_and_not_mixed(tmp_path: Path) -> 
         assert all(payment.completed for payment in payments.values())
         assert await world.balances() == (before[0] - 2 * PRICE - 1, before[1] + 2 * PRICE + 1)
 
-        # The phone: asked about one after the other, each with its own words, and each end after its beginning.
+        # The phone: asked about one after the other, each with its own words, each ended before the next.
         asked = person.phone.asked.entries
         assert [request.payment_id for request in asked] == [
             shown_first.payment_id,

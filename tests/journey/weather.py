@@ -46,7 +46,7 @@ class Mood(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """All that goes wrong in one payment. `radio_cuts` and `wire_cuts` go by the number of value and frame."""
+    """All that goes wrong in one payment. `radio_cuts` and `wire_cuts` go by number of value and frame."""
 
     seed: int = 0
     mood: Mood = Mood.PAYS
