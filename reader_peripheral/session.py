@@ -320,6 +320,7 @@ class Session:
                     self._owed.add(self._in_hand().owed())
             case Effect.FORGET_SESSION:
                 self._nonce = None
+                self._alarms.clear(Alarm.RESUME)
                 return [fx.ForgetSession()]
             case Effect.FORGET_PAYMENT:
                 self._payment = None

@@ -165,6 +165,13 @@ def test_a_session_that_is_over_takes_its_nonce_along() -> None:
     assert bench.refusal().reason is RefusalReason.OFFER_REJECTED
 
 
+def test_a_session_that_is_over_is_waited_for_no_longer() -> None:
+    bench = bench_in(State.GREETED)
+    bench.do(bench.session.link_lost(bench.now))
+    bench.do(bench.session.session_over(bench.now))
+    assert bench.session.deadline() is None
+
+
 def test_a_phone_cannot_make_the_reader_sign_refusals_without_end() -> None:
     bench = bench_in(State.GREETED)
     for number in range(50):
