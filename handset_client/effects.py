@@ -43,6 +43,8 @@ class NoticeKind(Enum):
 
     ISSUER_CONNECTED = auto()
     ISSUER_AWAY = auto()
+    ISSUER_RETRY = auto()
+    """Another attempt failed; the detail is the whole seconds until the next."""
     ISSUER_COMPLAINED = auto()
     PAYMENT_WAITING = auto()
     PAYMENT_WITHDRAWN = auto()
@@ -50,6 +52,9 @@ class NoticeKind(Enum):
     EARLIER_NOT_PAID = auto()
     READER_FOUND = auto()
     READER_NOT_FOUND = auto()
+    READER_ABSENT = auto()
+    """The one that is chosen, or that has this payment, is not heard."""
+    SEVERAL_READERS = auto()
     READER_CONNECTION_LOST = auto()
     READER_RESUMED = auto()
     READER_FAILED = auto()

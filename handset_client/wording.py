@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Protocol
@@ -39,6 +40,7 @@ class _Texts(Protocol):
 
     STEPS: Mapping[Step, str]
     NOTICES: Mapping[NoticeKind, str]
+    BLUETOOTH_HELP: Mapping[tuple[NoticeKind, str], str]
     STATUSES: Mapping[Status, str]
     NO_DETAIL: str
     REASONS: Mapping[str, tuple[str, str]]
@@ -66,15 +68,18 @@ def step_text(step: Step, language: Language = Language.ENGLISH) -> str:
     return _TEXTS[language].STEPS[step]
 
 
-def notice_text(notice: Notice, language: Language = Language.ENGLISH) -> str:
-    """One line for a notice."""
+def notice_text(notice: Notice, language: Language = Language.ENGLISH, system: str = sys.platform) -> str:
+    """One line for a notice; what to do about Bluetooth depends on the `system` (sys.platform)."""
     texts, detail = _TEXTS[language], notice.detail
     if notice.kind is NoticeKind.READER_STATUS:
         status = _STATUS_NAMES.get(detail)
         detail = detail.replace("_", " ") if status is None else texts.STATUSES[status]
     if notice.kind is NoticeKind.EARLIER_NOT_PAID:
         detail = texts.REASONS.get(detail, (detail, ""))[0]
-    return texts.NOTICES[notice.kind].replace("{detail}", detail or texts.NO_DETAIL)
+    help_texts = texts.BLUETOOTH_HELP
+    what_to_do = help_texts.get((notice.kind, system)) or help_texts.get((notice.kind, "linux"), "")
+    line = texts.NOTICES[notice.kind].replace("{help}", what_to_do)
+    return line.replace("{detail}", detail or texts.NO_DETAIL)
 
 
 def reason_text(reason: str | None, language: Language = Language.ENGLISH) -> tuple[str, str]:

@@ -33,6 +33,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
     {
         NoticeKind.ISSUER_CONNECTED: "Connected to your bank as {detail}. Waiting to be called.",
         NoticeKind.ISSUER_AWAY: "No connection to your bank ({detail}). Trying again; check the network.",
+        NoticeKind.ISSUER_RETRY: "Still no connection to your bank. Next try in {detail} s.",
         NoticeKind.ISSUER_COMPLAINED: "Your bank reports a problem: {detail}",
         NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
         NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",
@@ -40,21 +41,50 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.EARLIER_NOT_PAID: "The payment that this phone lost sight of was not paid ({detail}).",
         NoticeKind.READER_FOUND: "Card reader {detail} found.",
         NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on, and keep it within two metres.",
+        NoticeKind.READER_ABSENT: "Your card reader {detail} does not answer. Switch it on and keep it within "
+        "two metres; if another phone is using it, wait until it is free.",
+        NoticeKind.SEVERAL_READERS: "Several card readers are in range: using {detail}. "
+        "To choose one for good: handset-client readers",
         NoticeKind.READER_CONNECTION_LOST: "Connection to the card reader lost. Reconnecting; keep it near.",
         NoticeKind.READER_RESUMED: "Card reader connected again; going on where it stopped.",
         NoticeKind.READER_FAILED: "Trouble with the card reader ({detail}). Trying again; keep it near.",
         NoticeKind.READER_BUSY: "The card reader is in use by another phone. Wait until it is free.",
         NoticeKind.OTHER_READER: "Card reader {detail} is not the one chosen. Looking further.",
         NoticeKind.READER_TOO_NEW: "Card reader {detail} speaks a newer version. Update this program.",
-        NoticeKind.BLUETOOTH_OFF: "Bluetooth is off or missing ({detail}). Switch it on.",
-        NoticeKind.BLUETOOTH_DENIED: "This program may not use Bluetooth. Allow it in the system settings.",
-        NoticeKind.BLUETOOTH_FAILED: "Bluetooth does not answer ({detail}). Is its service running?",
+        NoticeKind.BLUETOOTH_OFF: "Bluetooth is off or missing ({detail}). Switch it on: {help}",
+        NoticeKind.BLUETOOTH_DENIED: "This program may not use Bluetooth. Allow it: {help}",
+        NoticeKind.BLUETOOTH_FAILED: "Bluetooth does not answer ({detail}). Start it: {help}",
         NoticeKind.READER_STATUS: "Card reader: {detail}.",
         NoticeKind.OUTCOME_DELIVERED: "The card reader has the outcome.",
         NoticeKind.OUTCOME_KEPT: "The card reader is away. It gets the outcome when it is next connected.",
         NoticeKind.HISTORY_FAILED: "Could not write the history ({detail}). Check the disk.",
     }
 )
+
+BLUETOOTH_HELP: Final[Mapping[tuple[NoticeKind, str], str]] = MappingProxyType(
+    {
+        (
+            NoticeKind.BLUETOOTH_OFF,
+            "linux",
+        ): "bluetoothctl power on (if it stays off: rfkill unblock bluetooth).",
+        (NoticeKind.BLUETOOTH_OFF, "darwin"): "System Settings > Bluetooth.",
+        (NoticeKind.BLUETOOTH_OFF, "win32"): "Settings > Bluetooth & devices > Bluetooth.",
+        (NoticeKind.BLUETOOTH_DENIED, "linux"): "sudo usermod -aG bluetooth $USER, then log in again.",
+        (
+            NoticeKind.BLUETOOTH_DENIED,
+            "darwin",
+        ): "System Settings > Privacy & Security > Bluetooth, switch on your "
+        "terminal, then start this program again.",
+        (
+            NoticeKind.BLUETOOTH_DENIED,
+            "win32",
+        ): "Settings > Privacy & security > Radios, let desktop apps control radios.",
+        (NoticeKind.BLUETOOTH_FAILED, "linux"): "sudo systemctl enable --now bluetooth",
+        (NoticeKind.BLUETOOTH_FAILED, "darwin"): "System Settings > Bluetooth, switch it off and on.",
+        (NoticeKind.BLUETOOTH_FAILED, "win32"): "services.msc > Bluetooth Support Service > Start.",
+    }
+)
+"""What to do, by what is wrong and by sys.platform. What is not here is a Linux of some kind."""
 
 STATUSES: Final[Mapping[Status, str]] = MappingProxyType(
     {status: status.name.lower().replace("_", " ") for status in Status}

@@ -33,6 +33,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
     {
         NoticeKind.ISSUER_CONNECTED: "{detail} として銀行に接続しました。お店からの請求を待っています。",
         NoticeKind.ISSUER_AWAY: "銀行に接続できません（{detail}）。再試行しています。ネットワークを確かめてください。",
+        NoticeKind.ISSUER_RETRY: "まだ銀行に接続できません。{detail} 秒後に再試行します。",
         NoticeKind.ISSUER_COMPLAINED: "銀行から問題が報告されました: {detail}",
         NoticeKind.PAYMENT_WAITING: "次のお支払いが待っています: {detail}。今のお支払いの後に表示します。",
         NoticeKind.PAYMENT_WITHDRAWN: "待っていたお支払いが取り下げられました: {detail}。",
@@ -40,19 +41,44 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.EARLIER_NOT_PAID: "結果が分からなくなっていたお支払いは、成立していませんでした（{detail}）。",
         NoticeKind.READER_FOUND: "カードリーダー {detail} が見つかりました。",
         NoticeKind.READER_NOT_FOUND: "カードリーダーがまだ見つかりません。電源を入れ、2 メートル以内に置いてください。",
+        NoticeKind.READER_ABSENT: "カードリーダー {detail} が応答しません。電源を入れ、2 メートル以内に置いてください。"
+        "別の電話が使用中なら、空くまでお待ちください。",
+        NoticeKind.SEVERAL_READERS: "近くに複数のカードリーダーがあります。{detail} を使います。"
+        "選んでおくには: handset-client readers",
         NoticeKind.READER_CONNECTION_LOST: "カードリーダーとの接続が切れました。再接続しています。近くに置いてください。",
         NoticeKind.READER_RESUMED: "カードリーダーに再接続しました。続きから進めます。",
         NoticeKind.READER_FAILED: "カードリーダーとの間に問題があります（{detail}）。再試行しています。近くに置いてください。",
         NoticeKind.READER_BUSY: "カードリーダーは別の電話が使用中です。空くまでお待ちください。",
         NoticeKind.OTHER_READER: "カードリーダー {detail} は、選んだものではありません。引き続き探しています。",
         NoticeKind.READER_TOO_NEW: "カードリーダー {detail} のほうが新しい版です。このプログラムを更新してください。",
-        NoticeKind.BLUETOOTH_OFF: "Bluetooth がオフか、ありません（{detail}）。オンにしてください。",
-        NoticeKind.BLUETOOTH_DENIED: "このプログラムは Bluetooth を使えません。システムの設定で許可してください。",
-        NoticeKind.BLUETOOTH_FAILED: "Bluetooth が応答しません（{detail}）。サービスが動いているか確かめてください。",
+        NoticeKind.BLUETOOTH_OFF: "Bluetooth がオフか、ありません（{detail}）。オンにしてください: {help}",
+        NoticeKind.BLUETOOTH_DENIED: "このプログラムは Bluetooth を使えません。許可してください: {help}",
+        NoticeKind.BLUETOOTH_FAILED: "Bluetooth が応答しません（{detail}）。起動してください: {help}",
         NoticeKind.READER_STATUS: "カードリーダー: {detail}。",
         NoticeKind.OUTCOME_DELIVERED: "カードリーダーに結果を伝えました。",
         NoticeKind.OUTCOME_KEPT: "カードリーダーが見当たりません。次に接続したときに結果を伝えます。",
         NoticeKind.HISTORY_FAILED: "履歴を書き込めませんでした（{detail}）。ディスクを確かめてください。",
+    }
+)
+
+BLUETOOTH_HELP: Final[Mapping[tuple[NoticeKind, str], str]] = MappingProxyType(
+    {
+        (
+            NoticeKind.BLUETOOTH_OFF,
+            "linux",
+        ): "bluetoothctl power on（変わらなければ rfkill unblock bluetooth）",
+        (NoticeKind.BLUETOOTH_OFF, "darwin"): "システム設定 > Bluetooth",
+        (NoticeKind.BLUETOOTH_OFF, "win32"): "設定 > Bluetooth とデバイス > Bluetooth",
+        (NoticeKind.BLUETOOTH_DENIED, "linux"): "sudo usermod -aG bluetooth $USER を実行し、ログインし直す",
+        (NoticeKind.BLUETOOTH_DENIED, "darwin"): "システム設定 > プライバシーとセキュリティ > Bluetooth で"
+        "ターミナルを許可し、このプログラムを起動し直す",
+        (
+            NoticeKind.BLUETOOTH_DENIED,
+            "win32",
+        ): "設定 > プライバシーとセキュリティ > 無線 でデスクトップ アプリを許可",
+        (NoticeKind.BLUETOOTH_FAILED, "linux"): "sudo systemctl enable --now bluetooth",
+        (NoticeKind.BLUETOOTH_FAILED, "darwin"): "システム設定 > Bluetooth をいったんオフにしてオン",
+        (NoticeKind.BLUETOOTH_FAILED, "win32"): "services.msc > Bluetooth サポート サービス > 開始",
     }
 )
 
