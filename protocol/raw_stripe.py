@@ -46,66 +46,62 @@ class RawTrack(Enum):
     THREE = Alphabet(5, 0x30, ";", "?", 107)
 
 
-# When neither direction gives a track, the direction that got further names the fault.
-_FURTHEST: Final = (
-    TrackFault.NOTHING_READ,
-    TrackFault.NO_END_SENTINEL,
-    TrackFault.TRACK_ERROR,
-    TrackFault.TOO_LONG,
-)
-
-
 def decode_bits(bits: Sequence[int], track: RawTrack, into: bytearray, at: int = 0) -> int:
     """Write the track's characters, sentinels included, into `into` from `at` on; gives how many.
 
     `bits` are 0 and 1 in the order of reading, in either direction. Parity of every character, the LRC and
     both sentinels must be right: one wrong bit is never a card. `into` needs room for `track.value.longest`
     characters. Raises TrackError: NOTHING_READ (no start sentinel), TRACK_ERROR (parity or LRC),
-    NO_END_SENTINEL, TOO_LONG; what was written by then is overwritten with zeros.
+    NO_END_SENTINEL, TOO_LONG, of the direction that got further; what was written by then is overwritten.
     """
     alphabet = track.value
     if len(into) - at < alphabet.longest:
         raise ValueError("no room for a track")
-    worst = TrackFault.NOTHING_READ
+    furthest, worst = -1, TrackFault.NOTHING_READ
     for backwards in (False, True):
-        try:
-            return _decode(bits, backwards, alphabet, into, at)
-        except TrackError as error:
-            into[at : at + alphabet.longest] = bytes(alphabet.longest)
-            worst = max(worst, error.fault, key=_FURTHEST.index)
-    raise TrackError(worst) from None
+        count, fault = _decode(bits, backwards, alphabet, into, at)
+        if fault is None:
+            return count
+        into[at : at + alphabet.longest] = bytes(alphabet.longest)
+        if count > furthest:
+            furthest, worst = count, fault
+    raise TrackError(worst)
 
 
-def _decode(bits: Sequence[int], backwards: bool, alphabet: Alphabet, into: bytearray, at: int) -> int:
+def _decode(
+    bits: Sequence[int], backwards: bool, alphabet: Alphabet, into: bytearray, at: int
+) -> tuple[int, TrackFault | None]:
+    """How many characters were right up to the end or the first fault, and the fault."""
     place = _after_start(bits, backwards, alphabet)
+    if place is None:
+        return 0, TrackFault.NOTHING_READ
     into[at] = ord(alphabet.start)
     count, check = 1, alphabet.start_code
-    while True:
+    code: int | None = None
+    while code != alphabet.end_code:
         if place + alphabet.bits > len(bits):
-            raise TrackError(TrackFault.NO_END_SENTINEL)
+            return count, TrackFault.NO_END_SENTINEL
         code = _code(bits, backwards, place, alphabet.bits)
         if code is None:
-            raise TrackError(TrackFault.TRACK_ERROR)
+            return count, TrackFault.TRACK_ERROR
         place += alphabet.bits
         if count + 1 >= alphabet.longest:  # the LRC is one of the longest's characters
-            raise TrackError(TrackFault.TOO_LONG)
+            return count, TrackFault.TOO_LONG
         into[at + count] = alphabet.first + code
         count += 1
         check ^= code
-        if code == alphabet.end_code:
-            break
     # The LRC makes the exclusive-or of all characters zero; its own parity is like any character's.
     if place + alphabet.bits > len(bits) or _code(bits, backwards, place, alphabet.bits) != check:
-        raise TrackError(TrackFault.TRACK_ERROR)
-    return count
+        return count, TrackFault.TRACK_ERROR
+    return count, None
 
 
-def _after_start(bits: Sequence[int], backwards: bool, alphabet: Alphabet) -> int:
-    """The place behind the start sentinel: the first one from the first 1 bit on, at any bit."""
+def _after_start(bits: Sequence[int], backwards: bool, alphabet: Alphabet) -> int | None:
+    """The place behind the first start sentinel, which may begin at any bit; None without one."""
     for place in range(len(bits) - alphabet.bits + 1):
         if _code(bits, backwards, place, alphabet.bits) == alphabet.start_code:
             return place + alphabet.bits
-    raise TrackError(TrackFault.NOTHING_READ)
+    return None
 
 
 def _code(bits: Sequence[int], backwards: bool, place: int, size: int) -> int | None:
