@@ -34,7 +34,7 @@ class RealPerson:
         self._cards = list(CARDS.values())
 
     @asynccontextmanager
-    async def _question(self, text: str) -> AsyncIterator[None]:
+    async def _question(self, text: str, *, echoed: bool = True) -> AsyncIterator[None]:
         """A question that ends in an answer, or in a remark when time is up."""
         async with self._hold():
             self._say("\n" + text)
@@ -43,7 +43,8 @@ class RealPerson:
             except BaseException:
                 self._say("\n(too late)\n")
                 raise
-            self._say("\n")
+            if not (echoed and self._keyboard.echoes):
+                self._say("\n")
 
     async def decide(self, request: PaymentRequest, seconds_left: float) -> bool | None:
         """On the phone."""
@@ -92,7 +93,8 @@ class RealPerson:
         typed = 0
         while True:
             async with self._question(
-                "YOUR CARD READER: type the PIN, then Enter (Backspace: Clear, c: Cancel): " + "*" * typed
+                "YOUR CARD READER: type the PIN, then Enter (Backspace: Clear, c: Cancel): " + "*" * typed,
+                echoed=False,
             ):
                 with self._keyboard.without_echo():
                     last, typed = await self._type_digits(press, typed)

@@ -29,6 +29,11 @@ class Keyboard:
         self._started = False
         self._ended = False
 
+    @property
+    def echoes(self) -> bool:
+        """Whether a typed line, its end included, shows by itself."""
+        return os.isatty(0)
+
     async def line(self) -> str | None:
         """The next line without its end; None at the end of the input."""
         text = ""
