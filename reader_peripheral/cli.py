@@ -22,6 +22,8 @@ from reader_peripheral import enrolment, learning, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
+from reader_peripheral.adapters.service_manager import ServiceManager
+from reader_peripheral.commands import hardware
 from reader_peripheral.devices import input_devices
 from reader_peripheral.input_settings import DeviceIdentity
 from reader_peripheral.learning import Role
@@ -74,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="bluetooth (default), or virtual-serve:127.0.0.1:PORT for phones in other processes",
     )
     run.add_argument("--adapter", metavar="NAME", help="the Bluetooth adapter, for example hci1")
-    run.add_argument("--language", choices=[language.value for language in Language], default="en")
+    run.add_argument("--language", choices=[language.value for language in Language])
     run.add_argument("--btsnoop", metavar="FILE", type=Path, help="with a virtual radio: keep its traffic")
     run.set_defaults(command=_run)
 
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
     identity = commands.add_parser("identity", parents=[shared], help="show this reader's id and its issuer")
     identity.set_defaults(command=_identity)
+    hardware.add_commands(commands, shared)
     return parser
 
 
@@ -198,7 +201,8 @@ def _run(options: argparse.Namespace) -> int:
     owed = OwedFile(settings.data_directory(options.data_dir))
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
     radio = _radio(place, options)
-    return asyncio.run(_serve(session, key, radio, Language(options.language), owed, devices))
+    language = Language(options.language) if options.language else devices.display.language
+    return asyncio.run(_serve(session, key, radio, language, owed, devices))
 
 
 def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace) -> PeripheralRadio:
@@ -232,17 +236,22 @@ async def _serve(
 
     identity = reader_id(key.public_key)
     info = gatt.ReaderInfo((PROTOCOL_VERSION,), identity, settings.MODEL_CODE, settings.FIRMWARE)
-    terminal, display = standard_terminal(language)
+    terminal, _ = standard_terminal(language)
+    display = hardware.display_of(devices.display, language)
     swiper, keypad = input_devices(devices.swiper, devices.keypad, terminal)
     service = ReaderService(session, BlessLink(radio, info), swiper, keypad, display, os.urandom, owed)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    manager = ServiceManager()
     await service.start()
     try:
-        print(f"Reader {reader_id_text(identity)}, advertising as {gatt.device_name(identity)}", flush=True)
+        who = f"Reader {reader_id_text(identity)}, advertising as {gatt.device_name(identity)}"
+        print(who, flush=True)
+        manager.ready(who)
         await stop.wait()
     finally:
+        manager.stopping()
         await service.stop()
     return 0

@@ -64,7 +64,7 @@ class DisplaySettings:
     i2c_address: int | None = None
     rotate: int = 0  # 180 for an OLED mounted upside down
     contrast: int = 128
-    font: str | None = None  # None: the first that is there of those in adapters/pixel_font.py
+    font: str | None = None  # None: the first that is found of adapters/oled_picture.py FONTS
     columns: int = 16
     rows: int = 2
     gpio_chip: str = "/dev/gpiochip0"

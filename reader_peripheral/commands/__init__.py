@@ -1,0 +1,1 @@
+"""Commands of `reader-peripheral` that need more than a few lines."""
