@@ -77,7 +77,7 @@ def test_faults_have_names() -> None:
     whole = encoded(TRACK2, RawTrack.TWO, lead=5, tail=0)
     assert fault(whole[: 5 + 5 * 20], RawTrack.TWO) is TrackFault.NO_END_SENTINEL
     assert fault(whole[:-5], RawTrack.TWO) is TrackFault.TRACK_ERROR, "no LRC"
-    swapped = whole[:15] + whole[20:25] + whole[15:20] + whole[25:]
+    swapped = whole[:10] + whole[15:20] + whole[10:15] + whole[20:]
     assert decoded(swapped, RawTrack.TWO) != TRACK2, "a swap passes parity and LRC; Luhn is for that"
     assert fault(encoded(";" + "1" * 60 + "?", RawTrack.TWO), RawTrack.TWO) is TrackFault.TOO_LONG
     assert decoded(encoded(";" + "1" * 60 + "?", RawTrack.THREE), RawTrack.THREE) == ";" + "1" * 60 + "?"
