@@ -63,6 +63,23 @@ class ReaderLink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderChoice:
+    """Which reader to take: `chosen` and no other, or else `last_used` before others in range."""
+
+    chosen: ReaderId | None = None
+    last_used: ReaderId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderInRange:
+    """A reader that was heard. `name` is fit to show, `signal` in dBm, the id None if it did not say."""
+
+    name: str
+    signal: int
+    reader_id: ReaderId | None
+
+
+@dataclass(frozen=True, slots=True)
 class IssuerUp:
     """The issuer took us in. `fresh`: nothing of an earlier session lives on."""
 

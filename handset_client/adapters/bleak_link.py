@@ -1,54 +1,40 @@
-"""The Bluetooth link to the card reader, on bleak. The only file of the handset that imports it."""
+"""The Bluetooth link to the card reader, on bleak. It connects; reader_search.py finds what to connect to."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from bleak import BleakAdapter, BleakClient, BleakScanner
-from bleak.backends.adapter import BaseBleakAdapter
+from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
-from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
-from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakBluetoothNotAvailableReason,
-    BleakDBusError,
-    BleakError,
-)
 
 from handset_client.adapters.link_session import LinkSession, LinkSettings
+from handset_client.adapters.reader_search import (
+    PLATFORM,
+    RADIO_ERRORS,
+    Backends,
+    Heard,
+    ReaderSearch,
+    trouble,
+)
 from handset_client.effects import Notice, NoticeKind
-from handset_client.ports import ReaderEvent
+from handset_client.ports import ReaderChoice, ReaderEvent, ReaderReady
 from protocol import framing, gatt
 from protocol.errors import MessageError
 from protocol.frames import CancelReason
-from protocol.identifiers import PaymentId, reader_id_text
+from protocol.identifiers import PaymentId, ReaderId, reader_id_text
 from protocol.messages import PROTOCOL_VERSION, MessageType
-from protocol.text import shown
+
+__all__ = ["PLATFORM", "Backends", "BleakReaderLink"]
 
 _log = logging.getLogger(__name__)
 
-# bleak documents "backend-specific exceptions in rare cases". Those are OSError (WinRT, a missing D-Bus
-# socket, timeouts) and EOFError (the D-Bus connection closed under dbus-fast). Anything else is a bug
-# and must not look like bad radio.
-RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
-
 # BlueZ before 5.62 has no MTU to tell and bleak then says 20; others say 20 until the exchange is through.
 _UNKNOWN_SIZE: Final = 20
-
-_DENIED: Final = frozenset(
-    {
-        BleakBluetoothNotAvailableReason.DENIED_BY_USER,
-        BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM,
-        BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN,
-    }
-)
 
 
 class _UnfitReaderError(Exception):
@@ -60,36 +46,31 @@ class _UnfitReaderError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Backends:
-    """What stands in for the platform's Bluetooth (bleak's `backend=`); None is the platform itself."""
-
-    scanner: type[BaseBleakScanner] | None = None
-    client: type[BaseBleakClient] | None = None
-    adapter: type[BaseBleakAdapter] | None = None
-
-
-PLATFORM: Final = Backends()
-
-
 def _draw_session() -> int:
     return 1 + secrets.randbelow((1 << 32) - 1)
 
 
 class BleakReaderLink:
-    """ReaderLink over Bluetooth LE. `draw` gives a random session number from 1 to 2**32 - 1."""
+    """ReaderLink over Bluetooth LE.
+
+    `choose` is asked at each new session for the reader to take; by default the settings decide, and among
+    several the one that this link used last. `draw` gives a random session number from 1 to 2**32 - 1.
+    """
 
     def __init__(
         self,
         settings: LinkSettings,
         backends: Backends = PLATFORM,
         draw: Callable[[], int] = _draw_session,
+        choose: Callable[[], ReaderChoice] | None = None,
     ) -> None:
         # bleak logs every value it reads and writes at DEBUG; raw traffic belongs in no log.
         logging.getLogger("bleak").setLevel(logging.INFO)
         self._settings = settings
         self._backends = backends
         self._draw = draw
+        self._choose = choose or self._by_settings
+        self._last_used: ReaderId | None = None
         self._events: asyncio.Queue[tuple[LinkSession, ReaderEvent | BaseException]] = asyncio.Queue()
         self._session: LinkSession | None = None
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +80,8 @@ class BleakReaderLink:
         if self._session is not None:
             return
         session = LinkSession(lambda event: self._events.put_nowait((session, event)), self._draw)
-        work = _Radio(session, self._settings, self._backends).run(after=self._task)
+        radio = _Radio(session, self._settings, self._backends, self._choose())
+        work = radio.run(after=self._task)
         self._session = session
         self._task = asyncio.create_task(work, name="reader link")
         self._task.add_done_callback(lambda task: self._report_crash(session, task))
@@ -123,6 +105,8 @@ class BleakReaderLink:
             if isinstance(event, BaseException):
                 raise event
             if session is self._session:
+                if isinstance(event, ReaderReady):
+                    self._last_used = event.reader_id
                 return event
             # Word of a session that was released meanwhile: its hello must not open a payment.
 
@@ -136,6 +120,9 @@ class BleakReaderLink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def _by_settings(self) -> ReaderChoice:
+        return ReaderChoice(self._settings.reader_id, self._last_used)
+
     def _report_crash(self, session: LinkSession, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._events.put_nowait((session, error))
@@ -144,10 +131,14 @@ class BleakReaderLink:
 class _Radio:
     """The connections of one session: looks for the reader, connects, and again after each drop."""
 
-    def __init__(self, session: LinkSession, settings: LinkSettings, backends: Backends) -> None:
+    def __init__(
+        self, session: LinkSession, settings: LinkSettings, backends: Backends, choice: ReaderChoice
+    ) -> None:
         self._session = session
         self._settings = settings
         self._backends = backends
+        self._choice = choice
+        self._search = ReaderSearch(backends, settings.adapter)
         self._device: BLEDevice | None = None
         self._avoid: set[str] = set()
         """Addresses of readers that turned out to be others."""
@@ -196,46 +187,41 @@ class _Radio:
     # Finding it
 
     async def _find(self) -> BLEDevice | None:
-        """One scan. The BLEDevice itself is passed on: with an address alone bleak would scan again."""
-        extra: BleakScanner.ExtraArgs = {"service_uuids": [gatt.SERVICE_UUID]}
-        if self._settings.adapter is not None:
-            extra["bluez"] = {"adapter": self._settings.adapter}
-        if self._backends.scanner is not None:
-            extra["backend"] = self._backends.scanner
-        self._device = await BleakScanner.find_device_by_filter(
-            self._may_be_ours, timeout=self._settings.scan, **extra
+        """One scan, and which of those that it heard to try."""
+        choice = self._choice
+        wanted = self._session.reader_id or choice.chosen
+        name = None if wanted is None else gatt.device_name(wanted)
+        used = None if choice.last_used is None else gatt.device_name(choice.last_used)
+
+        def may_be_ours(one: Heard) -> bool:
+            # A name saves a connection; Reader Info decides.
+            another = name is not None and one.is_named and one.name != name
+            return not another and one.device.address not in self._avoid
+
+        def enough(heard: Mapping[str, Heard]) -> bool:
+            candidates = [one for one in heard.values() if may_be_ours(one)]
+            return bool(candidates) and (wanted is not None or any(one.name == used for one in candidates))
+
+        heard = await self._search.listen(
+            self._settings.scan, enough, gather=self._settings.gather if wanted is None else 0.0
         )
+        candidates = [one for one in heard if may_be_ours(one)]
+        if candidates:
+            best = max(candidates, key=lambda one: (used is not None and one.name == used, one.rssi))
+            if len(candidates) > 1 and wanted is None:
+                others = ", ".join(sorted(one.label for one in candidates if one is not best))
+                self._session.tell_once(NoticeKind.SEVERAL_READERS, f"{best.label} (not {others})")
+            self._device = best.device
+        else:
+            left = await self._search.left_connected()
+            self._device = next((each for each in left if each.address not in self._avoid), None)
         if self._device is None:
-            self._device = await self._left_connected()
-        if self._device is None:
-            self._session.tell_once(NoticeKind.READER_NOT_FOUND)
+            if wanted is None:
+                self._session.tell_once(NoticeKind.READER_NOT_FOUND)
+            else:
+                self._session.tell_once(NoticeKind.READER_ABSENT, reader_id_text(wanted))
             self._avoid.clear()
         return self._device
-
-    def _may_be_ours(self, device: BLEDevice, adv: AdvertisementData) -> bool:
-        wanted = self._session.reader_id or self._settings.reader_id
-        name = adv.local_name
-        if wanted is not None and name is not None and name.startswith(gatt.DEVICE_NAME_PREFIX):
-            # Saves a connection; Reader Info decides.
-            return name == gatt.device_name(wanted) and device.address not in self._avoid
-        return device.address not in self._avoid
-
-    async def _left_connected(self) -> BLEDevice | None:
-        """A reader that the platform holds a connection to, so that it does not advertise.
-
-        bluetoothd keeps a connection when the program that opened it is killed.
-        """
-        if self._backends.adapter is None and self._backends.scanner is not None:
-            return None
-        try:
-            named = self._settings.adapter
-            adapter = await BleakAdapter.get(
-                bluez={} if named is None else {"adapter": named}, backend=self._backends.adapter
-            )
-            devices = await adapter.get_connected_devices([gatt.SERVICE_UUID])
-        except NotImplementedError:
-            return None
-        return next((device for device in devices if device.address not in self._avoid), None)
 
     # One connection
 
@@ -280,7 +266,7 @@ class _Radio:
         session = self._session
         async with asyncio.timeout(self._settings.step):
             info = gatt.ReaderInfo.decode(bytes(await client.read_gatt_char(gatt.READER_INFO_UUID)))
-        if info.reader_id != (session.reader_id or self._settings.reader_id or info.reader_id):
+        if info.reader_id != (session.reader_id or self._choice.chosen or info.reader_id):
             raise _UnfitReaderError(NoticeKind.OTHER_READER, reader_id_text(info.reader_id))
         if PROTOCOL_VERSION not in info.versions:
             raise _UnfitReaderError(NoticeKind.READER_TOO_NEW, reader_id_text(info.reader_id))
@@ -353,18 +339,11 @@ class _Radio:
         session.failures += 1
         # What was cached about the device may be what is wrong: look for it afresh.
         self._device = None
-        detail = shown(str(error), 120)
-        _log.info("radio: %s: %s", type(error).__name__, detail)
-        match error:
-            case BleakBluetoothNotAvailableError() if error.reason in _DENIED:
-                session.tell_once(NoticeKind.BLUETOOTH_DENIED, detail)
-            case BleakBluetoothNotAvailableError():
-                session.tell_once(NoticeKind.BLUETOOTH_OFF, detail)
-            case BleakDBusError() | FileNotFoundError() | EOFError():
-                session.tell_once(NoticeKind.BLUETOOTH_FAILED, detail)
-            case _ if session.failures > 1:
-                # One failed attempt is everyday radio, and the next usually succeeds.
-                session.tell_once(NoticeKind.READER_FAILED, detail)
+        notice = trouble(error)
+        _log.info("radio: %s: %s", type(error).__name__, notice.detail)
+        # One failed attempt is everyday radio, and the next usually succeeds.
+        if notice.kind is not NoticeKind.READER_FAILED or session.failures > 1:
+            session.tell_once(notice.kind, notice.detail)
 
     async def _pause(self) -> None:
         pauses = self._settings.pauses

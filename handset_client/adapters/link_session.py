@@ -29,6 +29,8 @@ class LinkSettings:
     reader_id: ReaderId | None = None
     scan: float = 6.0
     """One scan; then the person is told that nothing was found, and scanning goes on."""
+    gather: float = 0.5
+    """Where no reader is chosen and the one used last is not heard: how long to listen for more than one."""
     connect: float = 12.0
     step: float = 5.0
     """For one read, write or subscription. ATT itself gives up after 30 s (Core 5.4, 3.F.3.3.3)."""
@@ -45,7 +47,7 @@ class LinkSettings:
     """Ask the platform to pair first. Nothing rests on it: messages bring their own protection."""
 
     def __post_init__(self) -> None:
-        for name in ("scan", "connect", "step", "resume_window", "hang_up"):
+        for name in ("scan", "gather", "connect", "step", "resume_window", "hang_up"):
             if not 0 < getattr(self, name) <= 600:
                 raise ValueError(f"link setting {name!r} must be above 0 and at most 600 seconds")
         if not self.pauses or min(self.pauses) < 0:

@@ -75,7 +75,7 @@ class Times:
     issuer: Deadlines = field(default_factory=Deadlines)
     reader: Limits = field(default_factory=Limits)
     phone: Patience = field(default_factory=Patience)
-    link: LinkSettings = field(default_factory=lambda: LinkSettings(pauses=(0.02, 0.1), hang_up=0.5))
+    link: LinkSettings = field(default_factory=lambda: LinkSettings(gather=0.03, pauses=(0.02, 0.1), hang_up=0.5))
     pin_attempts: int = 1
 
 

@@ -14,7 +14,7 @@ from handset_client.adapters.bleak_link import Backends
 from handset_client.adapters.enrolment_http import enrol as enrol_handset
 from handset_client.adapters.history_file import HistoryFile
 from handset_client.adapters.link_session import LinkSettings
-from handset_client.effects import End
+from handset_client.effects import End, Notice
 from handset_client.ports import Credential
 from handset_client.relay_call import Patience
 from issuer_server import administration
@@ -55,6 +55,7 @@ TIMES = Times(
     phone=Patience(reader=6.0, delivery=3.0, last_word=2.0, issuer=10.0, margin=1.0),
     link=LinkSettings(
         scan=1.0,
+        gather=0.1,
         connect=2.0,
         step=3.0,
         resume_window=3.5,
@@ -143,10 +144,14 @@ class Lane:
                 air.clear_up()
                 wire.clear_up()
                 await asyncio.gather(*restart)
-                person.approves, person.pin = True, PIN
+                person.approves, person.pin, heard_before = True, PIN, len(person.phone.told)
                 again = await self._pay(person, f"after storm {weather.seed}", 0.0)
                 if not again.completed:
-                    faults.append(f"a payment in the fair weather after it ended as {again.reason}")
+                    told = "; ".join(
+                        f"{one.kind.name} {one.detail}" if isinstance(one, Notice) else one.step.name
+                        for one in person.phone.told.entries[heard_before:]
+                    )
+                    faults.append(f"a payment in fair weather after it ended as {again.reason} ({told})")
                 ended_again = await self._phone_ended(person, again)
                 if ended_again is not None and ended_again is not End.COMPLETED:
                     faults.append(f"the phone said {ended_again} of the payment after it")

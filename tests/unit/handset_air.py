@@ -41,6 +41,7 @@ class MockReader:
         self.info = gatt.ReaderInfo((1,), reader_id, 1, (0, 1)).encode()
         self.name: str | None = gatt.device_name(reader_id)
         self.advertised_services = [gatt.SERVICE_UUID]
+        self.rssi = -50
         self.channel = framing.Channel(framing.Role.PERIPHERAL)
         self.received: list[tuple[MessageType, bytes]] = []
         self.delivered: list[int] = []
@@ -176,7 +177,7 @@ class MockScanner(BaseBleakScanner):
                 busy = reader.client is not None or reader in self.air.left_connected
                 if busy or not self.is_allowed_uuid(reader.advertised_services):
                     continue
-                advert = AdvertisementData(reader.name, {}, {}, reader.advertised_services, None, -50, ())
+                advert = AdvertisementData(reader.name, {}, {}, reader.advertised_services, None, reader.rssi, ())
                 device = self.create_or_update_device(
                     reader.address, reader.address, reader.name, reader, advert
                 )

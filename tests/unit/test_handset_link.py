@@ -29,7 +29,14 @@ PAYMENT = PaymentId(mint("pay", b"\x07" * 16))
 OTHER = ReaderId(bytes.fromhex("ffff2c3d4e5f6071"))
 OFFER = bytes(range(256)) * 6
 QUICK = LinkSettings(
-    scan=0.1, connect=1.0, step=0.3, resume_window=2.0, size_wait=0.1, hang_up=0.5, pauses=(0.01, 0.02)
+    gather=0.02,
+    scan=0.1,
+    connect=1.0,
+    step=0.3,
+    resume_window=2.0,
+    size_wait=0.1,
+    hang_up=0.5,
+    pauses=(0.01, 0.02),
 )
 
 
@@ -295,7 +302,9 @@ async def test_a_link_that_drops_at_any_step_is_tried_again(
 async def test_a_step_that_hangs_is_given_up(air: MockAir, step: str) -> None:
     air.add()
     air.plan(step, 1, lambda: asyncio.sleep(3600))
-    settings = LinkSettings(scan=0.1, connect=0.1, step=0.1, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
+    settings = LinkSettings(
+        scan=0.1, gather=0.02, connect=0.1, step=0.1, size_wait=0.1, hang_up=0.2, pauses=(0.01,)
+    )
     link = BleakReaderLink(settings, air.backends())
     link.connect()
     await until(link, ReaderReady)
@@ -410,7 +419,9 @@ async def test_a_reader_that_forgot_the_session_is_lost_and_greets_anew(
 
 async def test_a_reader_away_for_too_long_is_lost_and_still_looked_for(air: MockAir) -> None:
     reader = air.add()
-    settings = LinkSettings(scan=0.05, resume_window=0.2, size_wait=0.1, hang_up=0.2, pauses=(0.01,))
+    settings = LinkSettings(
+        scan=0.05, gather=0.02, resume_window=0.2, size_wait=0.1, hang_up=0.2, pauses=(0.01,)
+    )
     link = BleakReaderLink(settings, air.backends())
     link.connect()
     await until(link, ReaderReady)

@@ -1,0 +1,186 @@
+"""Which card readers are in range, on bleak: for the link that looks for one, and for the list of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bleak import BleakAdapter, BleakClient, BleakScanner
+from bleak.backends.adapter import BaseBleakAdapter
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDBusError,
+    BleakError,
+)
+
+from handset_client.effects import Notice, NoticeKind
+from handset_client.ports import ReaderInRange
+from protocol import gatt
+from protocol.errors import MessageError
+from protocol.text import shown
+
+# bleak documents "backend-specific exceptions in rare cases". Those are OSError (WinRT, a missing D-Bus
+# socket, timeouts) and EOFError (the D-Bus connection closed under dbus-fast). Anything else is a bug
+# and must not look like bad radio.
+RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
+
+NAME_LIMIT: Final = 20
+"""Characters of an advertised name; a reader's has seven (protocol.gatt)."""
+_DETAIL_LIMIT: Final = 120
+
+_DENIED: Final = frozenset(
+    {
+        BleakBluetoothNotAvailableReason.DENIED_BY_USER,
+        BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM,
+        BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What stands in for the platform's Bluetooth (bleak's `backend=`); None is the platform itself."""
+
+    scanner: type[BaseBleakScanner] | None = None
+    client: type[BaseBleakClient] | None = None
+    adapter: type[BaseBleakAdapter] | None = None
+
+
+PLATFORM: Final = Backends()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An advertiser of our service. To connect takes the BLEDevice: with an address bleak scans again."""
+
+    device: BLEDevice
+    name: str | None
+    rssi: int
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it goes by a name of ours, so that the name says which reader it is."""
+        return self.name is not None and self.name.startswith(gatt.DEVICE_NAME_PREFIX)
+
+    @property
+    def label(self) -> str:
+        """What tells it from others on a screen."""
+        return shown(self.name or self.device.address, NAME_LIMIT)
+
+
+@dataclass(slots=True)
+class _Room:
+    """What one scan has heard, by address; the latest advert of each counts."""
+
+    heard: dict[str, Heard] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, device: BLEDevice, advert: AdvertisementData) -> None:
+        # A name may come in the scan response alone, an advert after the first.
+        before = self.heard.get(device.address)
+        name = advert.local_name or (before.name if before else None)
+        self.heard[device.address] = Heard(device, name, advert.rssi)
+        self.news.set()
+
+
+Enough = Callable[[Mapping[str, Heard]], bool]
+
+
+class ReaderSearch:
+    """Scans of one adapter (its name on Linux, None for the first)."""
+
+    def __init__(self, backends: Backends = PLATFORM, adapter: str | None = None) -> None:
+        self._backends = backends
+        self._adapter = adapter
+
+    async def listen(self, seconds: float, enough: Enough, gather: float = 0.0) -> list[Heard]:
+        """Scan until `enough`, at most `seconds`, and `gather` seconds at most after the first is heard."""
+        room = _Room()
+        extra: BleakScanner.ExtraArgs = {"service_uuids": [gatt.SERVICE_UUID]}
+        if self._adapter is not None:
+            extra["bluez"] = {"adapter": self._adapter}
+        if self._backends.scanner is not None:
+            extra["backend"] = self._backends.scanner
+        over = asyncio.timeout(seconds)
+        async with BleakScanner(room.take, **extra):
+            try:
+                async with over:
+                    await _hear(room, enough, over, gather)
+            except TimeoutError:
+                pass  # what was heard is what there is
+        return list(room.heard.values())
+
+    async def left_connected(self) -> list[BLEDevice]:
+        """Readers that the platform holds a connection to, so that they do not advertise.
+
+        bluetoothd keeps a connection when the program that opened it is killed.
+        """
+        if self._backends.adapter is None and self._backends.scanner is not None:
+            return []
+        try:
+            adapter = await BleakAdapter.get(
+                bluez={} if self._adapter is None else {"adapter": self._adapter},
+                backend=self._backends.adapter,
+            )
+            return await adapter.get_connected_devices([gatt.SERVICE_UUID])
+        except NotImplementedError:
+            return []
+
+    async def everyone(self, seconds: float, step: float = 5.0) -> list[ReaderInRange]:
+        """All readers heard within `seconds`, strongest first, each asked who it is."""
+        heard = await self.listen(seconds, lambda _: False)
+        heard.sort(key=lambda one: one.rssi, reverse=True)
+        return [await self._introduce(one, step) for one in heard]
+
+    async def _introduce(self, one: Heard, step: float) -> ReaderInRange:
+        client = BleakClient(
+            one.device,
+            services=[gatt.SERVICE_UUID],
+            timeout=step,
+            bluez={} if self._adapter is None else {"adapter": self._adapter},
+            backend=self._backends.client,
+        )
+        try:
+            async with asyncio.timeout(2 * step):
+                await client.connect()
+            try:
+                async with asyncio.timeout(step):
+                    info = gatt.ReaderInfo.decode(bytes(await client.read_gatt_char(gatt.READER_INFO_UUID)))
+            finally:
+                async with asyncio.timeout(step):
+                    await client.disconnect()
+        except (*RADIO_ERRORS, MessageError):
+            # It is in range and says nothing of use: somebody else may have been quicker to connect.
+            return ReaderInRange(one.label, one.rssi, None)
+        return ReaderInRange(one.label, one.rssi, info.reader_id)
+
+
+async def _hear(room: _Room, enough: Enough, over: asyncio.Timeout, gather: float) -> None:
+    gathering = False
+    while not enough(room.heard):
+        room.news.clear()
+        await room.news.wait()
+        if gather and not gathering:
+            gathering = True
+            end = asyncio.get_running_loop().time() + gather
+            over.reschedule(min(end, over.when() or end))
+
+
+def trouble(error: Exception) -> Notice:
+    """What a person is told about a failing radio."""
+    detail = shown(str(error), _DETAIL_LIMIT)
+    match error:
+        case BleakBluetoothNotAvailableError() if error.reason in _DENIED:
+            return Notice(NoticeKind.BLUETOOTH_DENIED, detail)
+        case BleakBluetoothNotAvailableError():
+            return Notice(NoticeKind.BLUETOOTH_OFF, detail)
+        case BleakDBusError() | FileNotFoundError() | EOFError():
+            return Notice(NoticeKind.BLUETOOTH_FAILED, detail)
+        case _:
+            return Notice(NoticeKind.READER_FAILED, detail)

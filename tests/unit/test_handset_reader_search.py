@@ -1,0 +1,157 @@
+"""Several readers in range: which one the phone takes, what it says about it, and the list of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakError
+
+from handset_client.adapters.bleak_link import BleakReaderLink
+from handset_client.adapters.link_session import LinkSettings
+from handset_client.adapters.reader_search import ReaderSearch, trouble
+from handset_client.effects import Notice, NoticeKind
+from handset_client.ports import ReaderChoice, ReaderInRange, ReaderReady
+from handset_client.wording import Language, notice_text
+from protocol.identifiers import ReaderId
+from tests.unit.handset_air import READER, MockAir
+
+NEAR = ReaderId(bytes.fromhex("aaaa2c3d4e5f6071"))
+FAR = ReaderId(bytes.fromhex("bbbb2c3d4e5f6071"))
+SETTINGS = LinkSettings(
+    scan=0.3, gather=0.05, connect=1.0, step=0.3, size_wait=0.1, hang_up=0.5, pauses=(0.01,)
+)
+
+
+def three_readers() -> MockAir:
+    air = MockAir()
+    for number, (reader_id, rssi) in enumerate(((FAR, -80), (READER, -60), (NEAR, -40))):
+        air.add(reader_id, f"C0:00:00:00:00:0{number}").rssi = rssi
+    return air
+
+
+async def taken(
+    air: MockAir, choose: Callable[[], ReaderChoice] | None = None
+) -> tuple[ReaderId, list[Notice]]:
+    """Which reader the link takes, and what it said until then."""
+    link = BleakReaderLink(SETTINGS, air.backends(), choose=choose)
+    notices: list[Notice] = []
+    try:
+        link.connect()
+        async with asyncio.timeout(5):
+            while not isinstance(event := await link.next_event(), ReaderReady):
+                if isinstance(event, Notice):
+                    notices.append(event)
+    finally:
+        await link.close()
+    return event.reader_id, notices
+
+
+async def test_of_several_the_strongest_is_taken_and_the_others_are_named() -> None:
+    reader_id, notices = await taken(three_readers())
+    assert reader_id == NEAR
+    [several] = [notice for notice in notices if notice.kind is NoticeKind.SEVERAL_READERS]
+    assert several.detail == "BR-aaaa (not BR-0a1b, BR-bbbb)"
+    assert "handset-client readers" in notice_text(several)
+
+
+async def test_the_reader_used_last_comes_before_a_stronger_one() -> None:
+    reader_id, _ = await taken(three_readers(), lambda: ReaderChoice(last_used=FAR))
+    assert reader_id == FAR
+
+
+async def test_where_the_reader_used_last_is_away_another_is_taken() -> None:
+    air = three_readers()
+    air.readers = air.readers[1:]
+    reader_id, _ = await taken(air, lambda: ReaderChoice(last_used=FAR))
+    assert reader_id == NEAR
+
+
+async def test_a_chosen_reader_is_taken_however_weak_and_nothing_is_said() -> None:
+    reader_id, notices = await taken(three_readers(), lambda: ReaderChoice(chosen=FAR, last_used=NEAR))
+    assert reader_id == FAR
+    assert [notice.kind for notice in notices] == [NoticeKind.READER_FOUND]
+
+
+async def test_a_chosen_reader_that_is_away_is_named_and_no_other_is_taken() -> None:
+    air = three_readers()
+    away = air.readers.pop(0)
+    link = BleakReaderLink(SETTINGS, air.backends(), choose=lambda: ReaderChoice(chosen=FAR))
+    link.connect()
+    async with asyncio.timeout(5):
+        event = await link.next_event()
+        assert event == Notice(NoticeKind.READER_ABSENT, "bbbb-2c3d-4e5f-6071")
+        assert air.count("connect") == 0
+        air.readers.append(away)
+        while not isinstance(event := await link.next_event(), ReaderReady):
+            pass
+    assert event.reader_id == FAR
+    await link.close()
+
+
+async def test_the_choice_counts_from_the_next_session_on() -> None:
+    air, choice = three_readers(), [ReaderChoice(chosen=FAR)]
+    link = BleakReaderLink(SETTINGS, air.backends(), choose=lambda: choice[0])
+    for wanted in (FAR, READER):
+        choice[0] = ReaderChoice(chosen=wanted)
+        link.connect()
+        async with asyncio.timeout(5):
+            while not isinstance(event := await link.next_event(), ReaderReady):
+                pass
+        assert event.reader_id == wanted
+        link.release()
+    await link.close()
+
+
+async def test_without_a_choice_the_link_stays_with_the_reader_it_used() -> None:
+    air = three_readers()
+    strongest = air.readers.pop()
+    link = BleakReaderLink(SETTINGS, air.backends())
+    for _ in range(2):
+        link.connect()
+        async with asyncio.timeout(5):
+            while not isinstance(event := await link.next_event(), ReaderReady):
+                pass
+        assert event.reader_id == READER
+        link.release()
+        air.readers.append(strongest)
+    await link.close()
+
+
+async def test_the_list_has_the_strongest_first_with_what_each_says_of_itself() -> None:
+    air = three_readers()
+    air.plan("connect", 2, BleakError("somebody else was quicker"))
+    assert await ReaderSearch(air.backends()).everyone(0.1, step=0.5) == [
+        ReaderInRange("BR-aaaa", -40, NEAR),
+        ReaderInRange("BR-0a1b", -60, None),
+        ReaderInRange("BR-bbbb", -80, FAR),
+    ]
+    assert air.open_links == []
+
+
+async def test_a_name_with_control_characters_is_cleaned() -> None:
+    air = MockAir()
+    air.add().name = "BR-\x1b[2J" + "x" * 200
+    [found] = await ReaderSearch(air.backends()).everyone(0.05, step=0.5)
+    assert "\x1b" not in found.name
+    assert len(found.name) <= 20
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize(
+    ("system", "wanted"),
+    [("linux", "bluetoothctl"), ("freebsd", "bluetoothctl"), ("darwin", ">"), ("win32", ">")],
+)
+def test_how_to_switch_bluetooth_on_is_said_for_each_system(
+    language: Language, system: str, wanted: str
+) -> None:
+    off = BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF)
+    assert wanted in notice_text(trouble(off), language, system)
+
+
+def test_what_may_not_use_bluetooth_is_told_how_to_be_allowed() -> None:
+    denied = BleakBluetoothNotAvailableError("no", BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM)
+    assert "usermod -aG bluetooth" in notice_text(trouble(denied), system="linux")
+    assert "Privacy & Security" in notice_text(trouble(denied), system="darwin")
+    assert "systemctl enable --now bluetooth" in notice_text(trouble(EOFError()), system="linux")
