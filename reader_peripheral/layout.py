@@ -26,6 +26,7 @@ SCROLL_BAR: Final = 3
 
 _LONGEST_PIN_SHOWN = 12
 _SPACE = " "
+_WIDE_SPACE = "\u3000"
 # Kinsoku: what may not begin a line in Japanese (JIS X 4051, the part that small displays meet).
 _NOT_FIRST = frozenset("、。，．・：；？！）」』】〕〉》ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々,.:;?!)")
 
@@ -141,9 +142,9 @@ def picture_pages(lines: Lines, *, width: int, rows: int, measure: ScaledMeasure
 
 
 def _headline(text: str, width: int, small: Measure, big: Measure) -> list[Row]:
-    """Large on one row or two, else small."""
-    rows = wrap(text, width, big)
-    if len(rows) <= 2:
+    """Large on one row, or on two where a wide space parts it; else small."""
+    rows = [text] if big(text) <= width else text.split(_WIDE_SPACE)
+    if len(rows) <= 2 and all(big(row) <= width for row in rows):
         return [Row(row, Look.HEADLINE, 2) for row in rows]
     return [Row(row, Look.HEADLINE) for row in wrap(text, width, small)]
 

@@ -156,9 +156,9 @@ def describe(screen: screens.Screen, language: Language) -> Lines:
             nothing_paid = say("No money was taken.", "代金は支払われていません。")
             return _with_bill(say("NOT PAID", "お支払い不成立"), bill, *why, nothing_paid)
         case screens.Unknown(bill):
-            ask = say("Result unknown: ask the shop.", "再度支払わず、お店にご確認ください。")
+            ask = say("Result unknown: ask the shop.", "お店にご確認ください。")
             close = say("Enter: close", "Enterで閉じます。")
-            return _with_bill(say("DO NOT PAY AGAIN", "結果不明 再払い禁止"), bill, ask, close)
+            return _with_bill(say("DO NOT PAY AGAIN", "結果不明　再払い禁止"), bill, ask, close)
 
 
 def _with_bill(headline: str, bill: screens.Bill, *notes: str, typed: int | None = None) -> Lines:

@@ -1,6 +1,6 @@
 """Draws every screen of the reader as PNG files, and a contact sheet: `python -m tools.draw_screens DIR`.
 
-Needs the font of the displays: apt install fonts-misaki.
+DIR/reader-screens.png is the picture in docs/pi.md. Needs the font of the displays: apt install fonts-misaki.
 """
 
 from __future__ import annotations
@@ -21,6 +21,17 @@ from reader_peripheral.texts import Language, describe
 
 WIDTH, HEIGHT = 128, 64
 ZOOM = 3
+OVERVIEW_ZOOM = 2
+OVERVIEW = (
+    "idle",
+    "offer",
+    "pin-typed",
+    "approved",
+    "bad-swipe-track_error",
+    "pin-again",
+    "not-paid-insufficient_funds",
+    "unknown",
+)
 _SHEET_COLUMNS = 4
 _GAP = 6
 _GLASS, _LIT = (8, 12, 20), (150, 220, 255)
@@ -102,7 +113,19 @@ def main(arguments: list[str]) -> int:
                 picture.save(folder / set_name / f"{name}{mark}.png", optimize=True)
                 sheet.append(picture)
         contact_sheet(sheet, _SHEET_COLUMNS).save(folder / f"{set_name}.png", optimize=True)
+    draw_overview(pen).save(folder / "reader-screens.png", optimize=True)
     return 0
+
+
+def draw_overview(pen: Pen) -> Image.Image:
+    """A payment as its cardholder sees it, in both languages, then what can go wrong."""
+    overview = []
+    for language, bill in ((Language.JAPANESE, JAPANESE_SHOP), (Language.ENGLISH, SHOP)):
+        found = dict(all_screens(bill))
+        for name in OVERVIEW:
+            page = pages_of(found[name], language, pen)[0]
+            overview.append(lit(draw_page(page, pen, WIDTH, HEIGHT), OVERVIEW_ZOOM))
+    return contact_sheet(overview, _SHEET_COLUMNS)
 
 
 if __name__ == "__main__":

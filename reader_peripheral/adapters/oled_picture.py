@@ -34,6 +34,8 @@ _CLEAR_LETTERS: Final = frozenset(map(chr, range(0x20, 0x7F)))
 _SPACE_WIDTH: Final = 3
 # The last pixel of a kanji is blank: sixteen of them still fit on a row.
 _MARGIN: Final = 1
+# The same for the lowest pixel: it goes above the letters, below the bar.
+_LEADING: Final = 1
 
 
 def find_font(named: str | None) -> Path:
@@ -145,9 +147,9 @@ def _draw_row(picture: Image.Image, row: Row, pen: Pen, top: int) -> None:
     left = max(0, (picture.width - words.width) // 2) if centred else _MARGIN
     if row.look is Look.HEADLINE:
         picture.paste(_ON, (0, top, picture.width, top + height))
-        picture.paste(_OFF, (left, top + row.scale - 1), words)
+        picture.paste(_OFF, (left, top + _LEADING), words)
     else:
-        picture.paste(_ON, (left, top + row.scale - 1), words)
+        picture.paste(_ON, (left, top + _LEADING), words)
 
 
 def _draw_scroll_bar(canvas: ImageDraw.ImageDraw, page: Page, track: tuple[int, int, int]) -> None:
