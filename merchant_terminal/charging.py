@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from merchant_terminal.errors import ProblemError
+from merchant_terminal.errors import NotChargedError, ProblemError, UnreachableError
 from merchant_terminal.issuer_api import IssuerApi
 from merchant_terminal.payment import Charge, Payment
 from merchant_terminal.receipt import moment
@@ -35,6 +35,7 @@ def claim(
         if new or held.entry.charge != charge:
             held.release()
         elif held.entry.recent(now):
+            held.taken_up = True
             return held, True
         else:
             held.release()
@@ -69,8 +70,8 @@ def progress(payment: Payment) -> str:
 async def settle_charge(api: IssuerApi, held: Held, show: Callable[[str], None]) -> Payment:
     """Ask, wait until the payment is over and return it. Ctrl-C cancels it at the issuer first.
 
-    Raises what `IssuerApi` raises. The charge stays among the unanswered ones unless the issuer said that it
-    was never made; the caller marks it answered once the outcome has been shown.
+    Raises what `IssuerApi` raises. The charge stays among the unanswered ones unless it is sure that it was
+    never made; the caller marks it answered once the outcome has been shown.
     """
     show("asking the issuer")
     asking = asyncio.ensure_future(api.create_payment(held.entry.charge, held.entry.key))
@@ -84,6 +85,11 @@ async def settle_charge(api: IssuerApi, held: Held, show: Callable[[str], None])
         # With 'unauthorized' an earlier attempt may still have gone through.
         if not asking.done() or (asking.exception() is problem and problem.code != "unauthorized"):
             held.answered()
+        raise
+    except UnreachableError as failure:
+        if failure.never_sent and asking.done() and asking.exception() is failure and not held.taken_up:
+            held.answered()
+            raise NotChargedError(str(failure)) from None
         raise
     finally:
         if not asking.done():

@@ -8,13 +8,14 @@ import getpass
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
 
 from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
-from merchant_terminal.errors import IssuerError, ProblemError
+from merchant_terminal.errors import IssuerError, NotChargedError, ProblemError
 from merchant_terminal.issuer_api import ApiKey, IssuerApi, Retry, RetryPolicy, check_issuer_url
 from merchant_terminal.listing import payment_document, summary
 from merchant_terminal.payment import Charge, Payment
@@ -44,8 +45,8 @@ exit status:
   0  charge, status: the payment completed. Other commands: done
   1  charge, status: the payment was not settled. cancel: too late, it is paid
   2  usage or input was wrong, or the issuer refused; nothing was charged
-  3  the outcome is not known: the issuer cannot be reached, or (status) the
-     payment is still running
+  3  the issuer cannot be reached, so that the outcome may not be known; or
+     (status) the payment is still running
 
 A charge whose answer got lost is remembered. Give the same command again: it
 asks about the same payment and does not charge twice.
@@ -117,6 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         request = f" (request {problem.request_id})" if problem.request_id else ""
         sentence = problem_sentence(problem.code, problem.detail) + request
         return _fail(arguments, Exit.BAD_INPUT, "refused", problem.code, sentence)
+    except NotChargedError as error:
+        message = f"{_sentence(error)} Nothing was charged. Is this machine online, and the address right?"
+        return _fail(arguments, Exit.UNKNOWN, "not_charged", "issuer_unreachable", message)
     except IssuerError as error:
         return _fail(
             arguments, Exit.UNKNOWN, "unknown", "issuer_unreachable", _outcome_unknown(arguments, error)
@@ -126,13 +130,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, Exit.UNKNOWN, "unknown", "interrupted", message)
 
 
-def _outcome_unknown(arguments: argparse.Namespace, why: object) -> str:
+def _sentence(why: object) -> str:
     text = str(why)
-    sentence = f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _outcome_unknown(arguments: argparse.Namespace, why: object) -> str:
+    sentence = _sentence(why)
     if arguments.command == "charge":
         return (
             f"{sentence}\nWhether the customer was charged is NOT KNOWN. Give the same command again: it "
-            "asks\nabout this very payment and does not charge twice. Or look with `merchant-terminal list`."
+            "asks about this very payment and does not charge twice. Or look with `merchant-terminal list`."
         )
     if arguments.command == "login":
         return f"{sentence} Nothing was saved: try again when the issuer can be reached."
@@ -307,5 +315,6 @@ def _fail(arguments: argparse.Namespace, status: Exit, outcome: str, code: str, 
     else:
         # Ctrl-C leaves "^C" on the line.
         with suppress(OSError):
-            print(f"merchant-terminal: {message}", file=sys.stderr)
+            paragraphs = f"merchant-terminal: {message}".splitlines()
+            print("\n".join(textwrap.fill(each, 78) for each in paragraphs), file=sys.stderr)
     return status

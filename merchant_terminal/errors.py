@@ -10,7 +10,18 @@ class IssuerError(BlindRelayError):
 
 
 class UnreachableError(IssuerError):
-    """No answer after every retry. What the issuer did with the request is unknown."""
+    """No answer after every retry. What the issuer did with the request is unknown.
+
+    `never_sent` says that no attempt got as far as a connection, so that the issuer cannot have heard of it.
+    """
+
+    def __init__(self, why: str, *, never_sent: bool = False) -> None:
+        super().__init__(why)
+        self.never_sent = never_sent
+
+
+class NotChargedError(IssuerError):
+    """The issuer never heard of a charge: no attempt got as far as a connection."""
 
 
 class NotAnIssuerError(IssuerError):

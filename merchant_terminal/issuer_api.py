@@ -181,15 +181,16 @@ class IssuerApi:
         """One call with its retries; only failures that may pass are retried."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._retries.give_up_after
-        attempt = 0
+        attempt, never_sent = 0, True
         while True:
             attempt += 1
             try:
                 return await self._attempt(method, path, document, headers or {}, patience)
             except UnreachableError as failure:
+                never_sent = never_sent and failure.never_sent
                 delay = self._retries.delay(attempt, random.random())  # noqa: S311 (spreads load, keeps no secret)
                 if loop.time() + delay > give_up_at:
-                    raise
+                    raise UnreachableError(str(failure), never_sent=never_sent) from None
                 self._on_retry(Retry(attempt, delay, str(failure)))
             await asyncio.sleep(delay)
 
@@ -218,7 +219,7 @@ class IssuerApi:
         except aiohttp.ClientConnectorCertificateError:
             raise NotAnIssuerError("the issuer's TLS certificate is not trusted on this machine") from None
         except aiohttp.ClientConnectorError:
-            raise UnreachableError("cannot connect to the issuer") from None
+            raise UnreachableError("cannot connect to the issuer", never_sent=True) from None
         except TimeoutError:
             raise UnreachableError("the issuer does not answer") from None
         except aiohttp.ClientError:

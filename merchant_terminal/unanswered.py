@@ -78,6 +78,8 @@ class Held:
 
     def __init__(self, entry: Unanswered, path: Path, file: IO[str]) -> None:
         self.entry = entry
+        self.taken_up = False
+        """Whether it was sent in an earlier run, whose answer is missing."""
         self._path = path
         self._file = file
 
