@@ -1,0 +1,206 @@
+// Draws what the phone program says. The state comes whole each time, so that all tabs show the same.
+
+import { chime, notify } from "./attention.js";
+import { Channel } from "./channel.js";
+import { drawing, el, fill, icon, say } from "./dom.js";
+import { home, wordOf } from "./home.js";
+import { progress } from "./progress.js";
+import { receipt } from "./receipt.js";
+import { request } from "./request.js";
+import { settings } from "./settings.js";
+
+const screen = document.getElementById("screen");
+const SNACK_STAYS = 8000;
+
+let texts = null;
+let state = null;
+let place = { name: "home" };
+let view = null;
+let viewKey = null;
+let connection = "connecting";
+let snackNumber = 0;
+let snackTimer = 0;
+const offline = el("p", { class: "banner offline", role: "status" });
+
+const channel = new Channel(heard, became);
+
+function heard(message) {
+  if (message.type === "texts") {
+    texts = message.texts;
+    furnish();
+  } else if (message.type === "state") {
+    const before = state;
+    state = message;
+    document.documentElement.lang = state.language;
+    document.documentElement.dataset.theme = state.theme;
+    draw();
+    callOut(before);
+  }
+}
+
+function became(next, words) {
+  connection = next;
+  if (words) {
+    texts = words;
+    furnish();
+  }
+  if (texts !== null) draw();
+}
+
+/** What to draw, and a key that changes when another view must be built. */
+function wanted() {
+  const tools = { texts, state, go, send: (command) => channel.send(command), announce, settings: settingsButton };
+  if (connection === "locked" || connection === "stopped") return [connection, () => shut(connection)];
+  if (state === null) return null;
+  const { payment, receipt: ended, language } = state;
+  if (payment?.deciding) return [`request ${payment.id} ${language}`, () => request(tools)];
+  if (payment) return [`progress ${payment.id} ${language}`, () => progress(tools)];
+  if (ended) {
+    const close = () => channel.send({ type: "done", payment_id: ended.id });
+    return [`receipt ${ended.id} ${language}`, () => receipt(tools, ended, close, false)];
+  }
+  if (place.name === "settings") return [`settings ${language}`, () => settings(tools, () => go({ name: "home" }))];
+  const item = place.name === "detail" ? state.history.find((past) => past.id === place.id) : undefined;
+  if (item) return [`detail ${item.id} ${language}`, () => receipt(tools, item, () => go({ name: "home" }), true)];
+  return [`home ${language}`, () => home(tools)];
+}
+
+function draw() {
+  const next = wanted();
+  if (next === null) return;
+  const [key, build] = next;
+  if (key === viewKey) view.update(state);
+  else show(key, build());
+  offline.hidden = connection !== "offline";
+  if (!offline.hidden) {
+    say(offline, texts.offline);
+    if (offline.parentNode !== screen) screen.prepend(offline);
+  }
+  snack();
+}
+
+function show(key, next) {
+  const first = viewKey === null;
+  const sameView = !first && viewKey.split(" ").slice(0, -1).join() === key.split(" ").slice(0, -1).join();
+  const focused = sameView ? focusPath() : null;
+  view?.leave?.();
+  screen.replaceChildren(next.element);
+  view = next;
+  viewKey = key;
+  if (!sameView) screen.scrollTop = 0;
+  // Where a view was replaced under the person, the keyboard and the screen reader go to its heading.
+  if (focused !== null) screen.querySelector(focused)?.focus();
+  else if (!first) screen.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+/** After a change of language the same control keeps the focus. */
+function focusPath() {
+  const active = document.activeElement;
+  if (!screen.contains(active)) return null;
+  return active.name ? `input[name="${active.name}"][value="${CSS.escape(active.value)}"]` : null;
+}
+
+function go(next) {
+  place = next;
+  draw();
+}
+
+function settingsButton() {
+  return el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": texts.settings, onclick: () => go({ name: "settings" }) },
+    icon("settings"),
+  );
+}
+
+function shut(which) {
+  const title = which === "locked" ? texts.closed : texts.stopped;
+  const text = which === "locked" ? texts.closed_text : texts.stopped_text;
+  const element = el(
+    "section",
+    { class: "shut" },
+    el("span", { class: "lead" }, icon(which === "locked" ? "lock" : "power")),
+    el("h1", { tabindex: "-1" }, title),
+    el("p", {}, text),
+  );
+  return { element, update() {} };
+}
+
+/** Title, sound, notification and announcement for what is new. */
+function callOut(before) {
+  const { payment, receipt: ended } = state;
+  const asking = payment?.deciding ? payment : null;
+  document.title = asking ? `● ${asking.merchant} · ${asking.amount.text}` : texts.title;
+  if (asking && before?.payment?.id !== asking.id) {
+    const words = fill(texts.request_of, { merchant: asking.merchant, amount: asking.amount.text });
+    alarm(`${words} ${asking.order}`);
+    chime("request");
+    notify(asking.id, texts.request, words);
+  }
+  if (ended && before !== null && before.receipt?.id !== ended.id) {
+    alarm(`${ended.happened} ${ended.next}`);
+    chime(ended.outcome === "completed" ? "completed" : "other");
+    notify(ended.id, texts[wordOf(ended.outcome)], ended.happened);
+  }
+}
+
+function announce(words) {
+  say(document.getElementById("announce"), words);
+}
+
+function alarm(words) {
+  say(document.getElementById("alarm"), words);
+}
+
+function snack() {
+  const box = document.getElementById("snack");
+  const notice = connection === "open" ? state.notice : null;
+  if (notice === null || notice.number <= snackNumber) {
+    if (connection !== "open") box.classList.remove("shown");
+    return;
+  }
+  snackNumber = notice.number;
+  const close = () => box.classList.remove("shown");
+  box.replaceChildren(
+    el("p", { role: "status" }, notice.text),
+    el("button", { type: "button", class: "icon-button", "aria-label": texts.dismiss, onclick: close }, icon("close")),
+  );
+  box.classList.add("shown");
+  clearTimeout(snackTimer);
+  snackTimer = setTimeout(close, SNACK_STAYS);
+}
+
+/** What stands around the phone on a wide screen. */
+function furnish() {
+  say(document.getElementById("skip"), texts.skip);
+  const mark = el("div", { class: "mark" }, drawing("mark"));
+  const about = document.getElementById("about");
+  about.setAttribute("aria-label", texts.title);
+  about.replaceChildren(mark, el("p", { class: "name" }, texts.title), el("p", { class: "tagline" }, texts.tagline), el("p", { class: "more" }, texts.tagline_more));
+  const line = (keys, words) => el("li", {}, el("span", { class: "keys" }, ...keys.map((key) => el("kbd", {}, key))), el("span", {}, words));
+  const hints = document.getElementById("hints");
+  hints.setAttribute("aria-label", texts.keys_title);
+  hints.replaceChildren(
+    el("h2", {}, texts.keys_title),
+    el("ul", {}, line(["A"], texts.key_approve), line(["D"], texts.key_decline), line(["Enter", "Esc"], texts.key_done)),
+  );
+  document.getElementById("status-icons").replaceChildren(icon("lock"), icon("phone"));
+}
+
+addEventListener("keydown", (event) => {
+  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  // Enter on a button or a choice is that button's own.
+  if (event.key === "Enter" && event.target.closest?.("button, a, input")) return;
+  const action = view?.keys?.[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+});
+
+function clock() {
+  say(document.getElementById("clock"), new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hour12: false }).format(Date.now()));
+}
+clock();
+setInterval(clock, 5000);
+channel.start();

@@ -1,0 +1,72 @@
+// Sound and desktop notification. With several tabs open only one speaks up: the one that holds the lock.
+
+const SOUND = "blind-relay-sound";
+const NOTIFY = "blind-relay-notify";
+
+let audio = null;
+let leads = false;
+navigator.locks?.request("blind-relay-voice", () => {
+  leads = true;
+  return new Promise(() => {}); // held until this tab is closed
+});
+
+for (const event of ["pointerdown", "keydown"]) {
+  // Browsers play nothing before the person has touched the page.
+  addEventListener(event, () => wake(), { once: true, capture: true });
+}
+
+function wake() {
+  audio ??= new AudioContext();
+  if (audio.state === "suspended") audio.resume();
+  return audio;
+}
+
+export const soundOn = () => localStorage.getItem(SOUND) !== "off";
+export const notifyOn = () =>
+  localStorage.getItem(NOTIFY) === "on" && "Notification" in window && Notification.permission === "granted";
+
+export function setSound(on) {
+  localStorage.setItem(SOUND, on ? "on" : "off");
+  if (on) chime("request", true);
+}
+
+/** Ask the browser if need be. False when it says no. */
+export async function setNotify(on) {
+  if (on && "Notification" in window && Notification.permission !== "granted") await Notification.requestPermission();
+  const allowed = on && "Notification" in window && Notification.permission === "granted";
+  localStorage.setItem(NOTIFY, allowed ? "on" : "off");
+  return allowed || !on;
+}
+
+const TUNES = {
+  request: [[659, 0], [880, 0.16], [659, 0.5], [880, 0.66]],
+  completed: [[784, 0], [1047, 0.13]],
+  other: [[392, 0], [330, 0.18]],
+};
+
+/** A short tune; silent where the person switched it off or has not touched the page yet. */
+export function chime(tune, always = false) {
+  if (!always && (!leads || !soundOn())) return;
+  if (audio === null || audio.state !== "running") return;
+  for (const [pitch, after] of TUNES[tune] ?? TUNES.other) {
+    const start = audio.currentTime + after;
+    const tone = new OscillatorNode(audio, { type: "sine", frequency: pitch });
+    const loudness = new GainNode(audio, { gain: 0 });
+    loudness.gain.setValueAtTime(0, start);
+    loudness.gain.linearRampToValueAtTime(0.16, start + 0.02);
+    loudness.gain.exponentialRampToValueAtTime(0.001, start + 0.32);
+    tone.connect(loudness).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + 0.34);
+  }
+}
+
+/** A notification, where the person looks elsewhere; `id` replaces an earlier one of the same payment. */
+export function notify(id, title, body) {
+  if (!leads || document.hasFocus() || !notifyOn()) return;
+  const notification = new Notification(title, { body, tag: id, icon: "/icon.svg" });
+  notification.addEventListener("click", () => {
+    window.focus();
+    notification.close();
+  });
+}

@@ -1,0 +1,311 @@
+"""What the page shows at any moment, as one value that every open tab draws. Pure.
+
+The value holds merchant, amount, order, outcome and last four digits of payments, and how the
+connections are. The phone knows no more, and nothing more could slip in: each field is named here.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.issuer_frames import PaymentRequest
+from handset_client.past_payments import PastPayment
+from handset_client.preferences import Preferences
+from handset_client.wording import (
+    Language,
+    ending_text,
+    notice_text,
+    reason_text,
+    step_text,
+)
+from protocol.errors import InputError
+from protocol.identifiers import PaymentId, parse_reader_id, reader_id_text
+from protocol.money import Money, format_money
+
+HISTORY_SHOWN: Final = 50
+
+UNDECIDED: Final = frozenset({Step.LOOKING_FOR_READER, Step.READER_READY})
+"""Steps at which the person can still approve or decline."""
+
+REVOCABLE: Final = frozenset(
+    {
+        Step.APPROVED_LOOKING_FOR_READER,
+        Step.WAITING_FOR_ISSUER,
+        Step.SWIPE_NOW,
+        Step.CARD_SENT,
+        Step.ENTER_PIN,
+    }
+)
+"""Steps at which an approved payment can be called off."""
+
+
+class Stage(StrEnum):
+    """The progress line of the page. The values are the ends of text keys (`stage_…`)."""
+
+    READER = "reader"
+    BANK = "bank"
+    CARD = "card"
+    PIN = "pin"
+    RESULT = "result"
+
+
+_STAGES: Final[Mapping[Step, tuple[Stage, str]]] = {
+    Step.APPROVED_LOOKING_FOR_READER: (Stage.READER, "reader"),
+    Step.WAITING_FOR_ISSUER: (Stage.BANK, "bank"),
+    Step.SWIPE_NOW: (Stage.CARD, "card"),
+    Step.CARD_SENT: (Stage.PIN, "card_sent"),
+    Step.ENTER_PIN: (Stage.PIN, "pin"),
+    Step.PIN_SENT: (Stage.RESULT, "pin_sent"),
+}
+_ENDING_HEADS: Final[Mapping[Step, str]] = {
+    Step.CALLED_OFF: "ending",
+    Step.READER_LOST: "ending",
+    Step.READER_MISSING: "ending",
+    Step.ASKING_FOR_OUTCOME: "asking",
+}
+"""These stop the line where it stands."""
+
+
+class Light(StrEnum):
+    """How a connection is."""
+
+    OFF = "off"
+    BUSY = "busy"
+    ON = "on"
+    TROUBLE = "trouble"
+
+
+_READER_TROUBLE: Final = frozenset(
+    {
+        NoticeKind.READER_NOT_FOUND,
+        NoticeKind.READER_CONNECTION_LOST,
+        NoticeKind.READER_FAILED,
+        NoticeKind.READER_BUSY,
+        NoticeKind.OTHER_READER,
+        NoticeKind.READER_TOO_NEW,
+        NoticeKind.BLUETOOTH_OFF,
+        NoticeKind.BLUETOOTH_DENIED,
+        NoticeKind.BLUETOOTH_FAILED,
+    }
+)
+_PASSING: Final = frozenset(
+    {
+        NoticeKind.ISSUER_COMPLAINED,
+        NoticeKind.PAYMENT_WAITING,
+        NoticeKind.PAYMENT_WITHDRAWN,
+        NoticeKind.EARLIER_PAID,
+        NoticeKind.EARLIER_NOT_PAID,
+        NoticeKind.OUTCOME_DELIVERED,
+        NoticeKind.OUTCOME_KEPT,
+        NoticeKind.HISTORY_FAILED,
+    }
+)
+"""Notices that come up for a moment; the others change how a connection is shown."""
+
+
+@dataclass(slots=True)
+class _Current:
+    request: PaymentRequest
+    until: float
+    step: Step = Step.LOOKING_FOR_READER
+    stage: Stage = Stage.READER
+    answered: bool = False
+
+
+class PhoneView:
+    """Feed it what the Screen is told; `now` is monotonic seconds, `at` Unix seconds."""
+
+    def __init__(
+        self, preferences: Preferences, system: Language, history: Iterable[PastPayment] = ()
+    ) -> None:
+        self.preferences = preferences
+        self._system = system
+        self._past = collections.deque(history, HISTORY_SHOWN)
+        self._current: _Current | None = None
+        self._receipt: PastPayment | None = None
+        self._issuer = Light.BUSY
+        self._issuer_notice: Notice | None = None
+        self._number = ""
+        self._reader = Light.OFF
+        self._reader_notice: Notice | None = None
+        self._passing: tuple[int, Notice | Ending] | None = None
+        self._passed = 0
+
+    @property
+    def language(self) -> Language:
+        """What the page speaks."""
+        return self.preferences.language or self._system
+
+    # What the Screen is told
+
+    def ask(self, request: PaymentRequest, until: float) -> None:
+        """A request to decide by `until`."""
+        self._current = _Current(request, until)
+        self._receipt = None
+        self._reader, self._reader_notice = Light.BUSY, None
+
+    def tell(self, what: Progress | Notice) -> None:
+        """A step, or a notice."""
+        if isinstance(what, Progress):
+            self._progress(what)
+        elif what.kind in (NoticeKind.ISSUER_CONNECTED, NoticeKind.ISSUER_AWAY):
+            away = what.kind is NoticeKind.ISSUER_AWAY
+            self._issuer, self._issuer_notice = (Light.TROUBLE if away else Light.ON), what
+            if not away:
+                self._number = what.detail
+        elif what.kind in _PASSING:
+            self._pass(what)
+        else:
+            self._about_reader(what)
+
+    def finish(self, ending: Ending, at: float) -> None:
+        """A payment's end: the receipt of the one on show, a passing word for one that waited."""
+        past = PastPayment(ending, at)
+        self._past.appendleft(past)
+        if self._current is not None and self._current.request.payment_id == past.payment_id:
+            self._current, self._receipt = None, past
+            self._reader, self._reader_notice = Light.OFF, None
+        else:
+            self._pass(ending)
+
+    # What the person does
+
+    def may_answer(self, payment_id: PaymentId, approved: bool) -> bool:
+        """Whether this button is there to be pressed; notes that it was."""
+        current = self._current
+        if current is None or current.request.payment_id != payment_id or current.answered:
+            return False
+        undecided = current.step in UNDECIDED
+        if not undecided and (approved or current.step not in REVOCABLE):
+            return False
+        current.answered = True
+        return True
+
+    def close_receipt(self, payment_id: PaymentId) -> None:
+        """The receipt was read."""
+        if self._receipt is not None and self._receipt.payment_id == payment_id:
+            self._receipt = None
+
+    # What is shown
+
+    def snapshot(self, now: float) -> dict[str, object]:
+        """All of it, as JSON for the page."""
+        return {
+            "language": self.language.value,
+            "theme": self.preferences.theme.value,
+            "issuer": {"light": self._issuer.value, "text": self._issuer_text(), "number": self._number},
+            "reader": {"light": self._reader.value, "text": self._reader_text()},
+            "payment": None if self._current is None else self._payment(self._current, now),
+            "receipt": None if self._receipt is None else self._past_payment(self._receipt),
+            "notice": self._notice(),
+            "history": [self._past_payment(past) for past in self._past],
+            "readers": {
+                "chosen": None
+                if self.preferences.reader is None
+                else reader_id_text(self.preferences.reader),
+                "seen": [reader_id_text(reader) for reader in reversed(self.preferences.readers)],
+            },
+        }
+
+    def _progress(self, progress: Progress) -> None:
+        current = self._current
+        if current is None or current.request.payment_id != progress.payment_id:
+            return
+        step = progress.step
+        if step is Step.LOOKING_FOR_READER:
+            self._reader = Light.BUSY
+        elif step not in _ENDING_HEADS and step is not Step.APPROVED_LOOKING_FOR_READER:
+            self._reader, self._reader_notice = Light.ON, None
+        if step in UNDECIDED and current.step not in UNDECIDED:
+            return  # the reader came back after the answer: the line goes on from where it is
+        # A new step has its own button; while the person decides, a press stays pressed.
+        current.answered = current.answered and step in UNDECIDED
+        current.step = step
+        if step in _STAGES:
+            current.stage = _STAGES[step][0]
+
+    def _about_reader(self, notice: Notice) -> None:
+        if notice.kind in (NoticeKind.READER_FOUND, NoticeKind.OTHER_READER):
+            try:
+                self.preferences = self.preferences.saw(parse_reader_id(notice.detail))
+            except InputError:
+                pass  # a detail that is no reader's id has no place in the list
+        if notice.kind is NoticeKind.READER_STATUS:
+            return  # the steps say the same, and from the issuer's side
+        if self._current is None:
+            return  # between payments the link only brings an outcome; there is nothing to do for a person
+        if notice.kind in _READER_TROUBLE:
+            self._reader, self._reader_notice = Light.TROUBLE, notice
+        elif notice.kind is NoticeKind.READER_RESUMED:
+            self._reader, self._reader_notice = Light.ON, notice
+        else:
+            self._reader_notice = notice
+
+    def _pass(self, what: Notice | Ending) -> None:
+        self._passed += 1
+        self._passing = (self._passed, what)
+
+    def _issuer_text(self) -> str | None:
+        """The words for a connection in trouble; the page has its own for the rest."""
+        if self._issuer is not Light.TROUBLE or self._issuer_notice is None:
+            return None
+        return notice_text(self._issuer_notice, self.language)
+
+    def _reader_text(self) -> str | None:
+        return None if self._reader_notice is None else notice_text(self._reader_notice, self.language)
+
+    def _notice(self) -> dict[str, object] | None:
+        if self._passing is None:
+            return None
+        number, what = self._passing
+        if isinstance(what, Ending):
+            return {"number": number, "text": " ".join(ending_text(what, self.language))}
+        return {"number": number, "text": notice_text(what, self.language)}
+
+    def _payment(self, current: _Current, now: float) -> dict[str, object]:
+        request, step = current.request, current.step
+        deciding = step in UNDECIDED
+        head = _ENDING_HEADS.get(step) or (_STAGES[step][1] if step in _STAGES else "reader")
+        return {
+            "id": request.payment_id,
+            **_what(request),
+            "deciding": deciding,
+            "answered": current.answered,
+            "seconds_left": max(0.0, current.until - now) if deciding else None,
+            "seconds": request.approve_within,
+            "stage": current.stage.value,
+            "head": head,
+            "ending": step in _ENDING_HEADS,
+            "text": step_text(step, self.language),
+            "can_call_off": step in REVOCABLE and not current.answered,
+        }
+
+    def _past_payment(self, past: PastPayment) -> dict[str, object]:
+        ending, language = past.ending, self.language
+        happened, advice = ending_text(ending, language)
+        return {
+            "id": past.payment_id,
+            **_what(ending.request),
+            "outcome": ending.end.value,
+            "happened": happened,
+            "why": reason_text(ending.reason, language)[0] if ending.end is End.NOT_SETTLED else None,
+            "next": advice,
+            "last_four": ending.last_four,
+            "at": past.ended_at,
+        }
+
+
+def _what(request: PaymentRequest) -> dict[str, object]:
+    return {"merchant": request.merchant_name, "amount": _amount(request.amount), "order": request.order}
+
+
+def _amount(money: Money) -> dict[str, str]:
+    """Code and figures apart, so that the page can set them in two sizes; the same figures as elsewhere."""
+    text = format_money(money)
+    code, _, figures = text.partition(" ")
+    return {"code": code, "figures": figures, "text": text}
