@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 
 from reader_peripheral.adapters.key_map import US_KEYS
@@ -60,39 +61,46 @@ def typed_by_number(text: str) -> bytes:
 
 
 class FakeNode:
-    """Implements attached_device.DeviceNode over a socket that keeps reads apart, as nodes do."""
+    """Implements attached_device.DeviceNode; reads are kept apart, as real nodes keep them."""
 
     def __init__(self) -> None:
-        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ours.setblocking(False)
+        self._reads: deque[bytes] = deque()
+        self._readable, self._signal = os.pipe()  # holds a byte while there is something to read
         self._gone = False
         self.closed = False
 
-    def send(self, what: bytes, chunk: int = 24 * 64) -> None:
+    def send(self, what: bytes, chunk: int) -> None:
         """Let it be read, at most `chunk` bytes at a time."""
         if self.closed:
             return  # nobody has the node open: the kernel throws it away
-        for at in range(0, len(what), chunk):
-            self._theirs.send(what[at : at + chunk])
+        if not self._reads:
+            os.write(self._signal, b"!")
+        self._reads.extend(what[at : at + chunk] for at in range(0, len(what), chunk))
 
     def unplug(self) -> None:
         """From now on reading it is ENODEV."""
         self._gone = True
-        self._theirs.send(b"!")
+        os.write(self._signal, b"!")
 
     def fileno(self) -> int:
-        return self._ours.fileno()
+        return self._readable
 
     def read_into(self, buffer: bytearray) -> int:
         if self._gone:
             raise OSError(errno.ENODEV, "No such device")
-        return os.readv(self._ours.fileno(), [buffer])
+        if not self._reads:
+            raise BlockingIOError
+        read = self._reads.popleft()
+        if not self._reads:
+            os.read(self._readable, 1)
+        buffer[: len(read)] = read
+        return len(read)
 
     def close(self) -> None:
         assert not self.closed, "closed twice"
         self.closed = True
-        self._ours.close()
-        self._theirs.close()
+        os.close(self._readable)
+        os.close(self._signal)
 
 
 class FakePort:
