@@ -1,0 +1,122 @@
+"""What puts a reader on a machine: the guide's settings are real ones, unit and script say what they must."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reader_peripheral import cli
+from reader_peripheral.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGING = ROOT / "packaging"
+GUIDE = (ROOT / "docs" / "pi.md").read_text("utf-8")
+SNIPPETS = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+SCRIPTS = ("install-reader.sh", "reader-peripheral")
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_the_settings_of_the_guide_are_settings(snippet: str, tmp_path: Path) -> None:
+    path = tmp_path / "reader.toml"
+    path.write_text(snippet)
+    read_settings(path)
+    path.write_text(re.sub(r"(?m)^# (\w+ = )", r"\1", snippet))
+    read_settings(path)
+
+
+def test_the_settings_file_that_is_installed_is_one(tmp_path: Path) -> None:
+    assert read_settings(PACKAGING / "reader.toml") == read_settings(None)
+
+
+class Unit(configparser.RawConfigParser):
+    """A unit file with case kept; settings that stand twice count once."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
+def test_the_service_may_do_little_and_leaves_nothing_on_a_disk() -> None:
+    unit = Unit(strict=False)
+    unit.read(PACKAGING / "blind-relay-reader.service")
+    wanted = {
+        "Type": "notify",
+        "User": "blind-relay",
+        "LimitCORE": "0",
+        "LimitMEMLOCK": "infinity",
+        "MemorySwapMax": "0",
+        "NoNewPrivileges": "yes",
+        "CapabilityBoundingSet": "",
+        "DevicePolicy": "closed",
+        "ProtectSystem": "strict",
+        "PrivateNetwork": "yes",
+        "RestrictAddressFamilies": "AF_UNIX",
+    }
+    assert wanted.items() <= dict(unit["Service"]).items()
+    state = unit["Service"]["StateDirectory"]
+    assert f"BLIND_RELAY_READER_DATA=/var/lib/{state}" in unit["Service"]["Environment"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
+    text = (PACKAGING / "blind-relay-reader.service").read_text()
+    unit = tmp_path / "blind-relay-reader.service"
+    unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if "blind-relay-reader" in line]
+    assert complaints == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_are_clean(script: str) -> None:
+    path = PACKAGING / script
+    assert os.access(path, os.X_OK)
+    shell = "bash" if script.endswith(".sh") else "sh"
+    assert subprocess.run([shell, "-n", path], check=False).returncode == 0
+    if shutil.which("shellcheck"):
+        done = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False)
+        assert done.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="the script is for Debian")
+def test_a_dry_run_changes_nothing_and_names_all_it_would_do() -> None:
+    done = subprocess.run(
+        [PACKAGING / "install-reader.sh", "--dry-run"], capture_output=True, text=True, check=True, timeout=60
+    )
+    for part in (
+        "venv",
+        "/etc/udev/rules.d/",
+        "/etc/systemd/system/",
+        "reader.toml",
+        "reader-peripheral enrol",
+    ):
+        assert part in done.stdout
+    assert not done.stderr
+    wrong = subprocess.run([PACKAGING / "install-reader.sh", "--dryrun"], capture_output=True, check=False)
+    assert wrong.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ('kind = "lcd"\ni2c_bus = 99', "no display at I2C bus 99, address 0x27"),
+        ('kind = "lcd"\ni2c_bus = 99\ni2c_address = 0x3f', "address 0x3F"),
+        ('kind = "lcd-gpio"\ngpio_chip = "/dev/gpiochip99"', "lines on /dev/gpiochip99 cannot be used"),
+        ('kind = "ssd1306"\nfont = "/nowhere.ttf"', "There is no font /nowhere.ttf"),
+        ('kind = "lcd"\ncolumns = 17', "16 and 2, or 20 and 4"),
+    ],
+)
+def test_a_display_that_is_not_there_is_told_in_words(
+    settings: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "reader.toml"
+    path.write_text(f"[display]\n{settings}\n")
+    assert cli.main(["test-display", "--settings", str(path)]) == 1
+    assert says in capsys.readouterr().err
