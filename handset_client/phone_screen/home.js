@@ -80,7 +80,7 @@ function list(history, texts, language, go) {
           "button",
           { type: "button", onclick: () => go({ name: "detail", id: item.id }) },
           el("span", { class: `lead tone-${item.outcome}` }, icon(MARKS[item.outcome])),
-          el("span", { class: "what" }, el("strong", {}, item.merchant), el("span", {}, `${when.format(item.at * 1000)} · ${item.order}`)),
+          el("span", { class: "what" }, el("strong", {}, item.merchant), el("span", {}, item.order), el("span", { class: "when" }, when.format(item.at * 1000))),
           el("span", { class: "sum" }, el("strong", {}, item.amount.text), el("span", {}, texts[WORDS[item.outcome]])),
         ),
       ),

@@ -21,7 +21,7 @@ export function receipt({ texts, state }, item, close, late) {
     item.last_four ? [texts.card, texts.card_ending.replace("{last_four}", item.last_four)] : null,
     [texts.when, when.format(item.at * 1000)],
   ].filter(Boolean);
-  const why = item.why === null ? (item.outcome === "completed" ? null : item.happened) : sentence(item.why, state.language);
+  const why = item.why !== null ? sentence(item.why, state.language) : item.outcome === "see_reader" ? item.happened : null;
   const urgent = item.outcome === "unknown" || item.outcome === "see_reader";
   const element = el(
     "section",

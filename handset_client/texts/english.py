@@ -180,7 +180,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "title": "Blind Relay",
         "home": "Payments",
         "skip": "Skip to the content",
-        "tagline": "Pays with your reader. Sees none of it.",
+        "tagline": "Pays with your reader.\nSees none of it.",
         "tagline_more": "This page is your phone. It carries what your card reader seals for your bank, and can read none of it.",
         "keys_title": "Keyboard",
         "key_approve": "Approve",

@@ -197,7 +197,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "title": "Blind Relay",
         "home": "お支払い",
         "skip": "本文へ移動",
-        "tagline": "自分のリーダーで払う。中身は見えない。",
+        "tagline": "自分のリーダーで払う。\n中身は見えない。",
         "tagline_more": "このページがあなたの電話です。カードリーダーが銀行あてに封をしたものを運ぶだけで、読むことはできません。",
         "keys_title": "キーボード",
         "key_approve": "承認する",
