@@ -129,7 +129,7 @@ class SwiperSettings:
     def __post_init__(self) -> None:
         if not 0.05 <= self.idle_seconds <= 10:
             raise InputError("invalid_swiper", "idle_seconds must be from 0.05 to 10.")
-        _ = self.sentinels
+        _ = self.sentinels, self.device
         if self.kind is SwiperKind.KEYBOARD and not self.device:
             raise _which("swiper")
 
