@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import getpass
 import logging
 import signal
 import sys
@@ -13,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from handset_client.adapters.bleak_link import BleakReaderLink
-from handset_client.adapters.credential_file import CredentialFile
-from handset_client.adapters.enrolment_http import enrol
 from handset_client.adapters.history_file import HistoryFile
 from handset_client.adapters.issuer_socket import IssuerSocket, SocketSettings
 from handset_client.adapters.link_session import LinkSettings
+from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.adapters.radio import BLUETOOTH, open_radio
 from handset_client.adapters.terminal_screen import TerminalScreen
+from handset_client.commands import enrolment, readers
 from handset_client.effects import Ending, Notice
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import CredentialRefusedError, Screen
@@ -28,7 +27,6 @@ from handset_client.scripted import ScriptedScreen, Shown, approve_below
 from handset_client.service import HandsetService
 from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
 from handset_client.wording import STEPS, ending_text, notice_text
-from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import parse_reader_id
 from protocol.money import currency, format_money, parse_amount
@@ -46,31 +44,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--data", metavar="DIR", help=f"where credential and history are kept (or {DATA_VARIABLE})"
-    )
-    common.add_argument("--ca-file", metavar="PEM", help="certificates to trust beside the system's own")
-    common.add_argument(
-        "--allow-unencrypted-issuer",
-        action="store_true",
-        help="plain http to an issuer on another machine: whoever listens can take this phone's credential",
-    )
+    common, radio = _common(), _radio()
 
     enrolling = commands.add_parser(
-        "enrol", parents=[common], help="take up the one-time code, from the prompt or standard input"
+        "enrol",
+        parents=[common],
+        help="take up the one-time code, from a picture, the prompt or standard input",
     )
-    enrolling.set_defaults(handler=_enrol)
+    enrolling.add_argument(
+        "--qr", metavar="PICTURE", help="a picture of the code: screenshot, photo or scan (PNG, JPEG …)"
+    )
+    enrolling.set_defaults(handler=enrolment.run_enrol)
 
-    running = commands.add_parser("run", parents=[common], help="connect to the issuer and wait to be called")
-    running.add_argument("--terminal", action="store_true", help="the screen in this terminal (the default)")
-    running.add_argument(
-        "--radio",
-        default=BLUETOOTH,
-        metavar="RADIO",
-        help="bluetooth, or virtual:127.0.0.1:PORT where a reader serves a virtual radio",
+    forgetting = commands.add_parser("forget", parents=[common], help="remove this phone's credential")
+    forgetting.add_argument("--history", action="store_true", help="and the history and the settings")
+    forgetting.set_defaults(handler=enrolment.run_forget)
+
+    _add_readers(commands)
+
+    running = commands.add_parser(
+        "run", parents=[common, radio], help="connect to the issuer and wait to be called"
     )
-    running.add_argument("--adapter", metavar="NAME", help="which Bluetooth adapter, on Linux: hci1")
+    running.add_argument("--terminal", action="store_true", help="the screen in this terminal (the default)")
     running.add_argument("--reader", metavar="ID", help="only this reader: 0a1b-2c3d-4e5f-6071")
     running.add_argument(
         "--pair", action="store_true", help="pair with the reader first (nothing depends on it)"
@@ -87,6 +82,59 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument("--verbose", action="store_true", help="log what the connections do")
     running.set_defaults(handler=_run)
     return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--data", metavar="DIR", help=f"where credential and history are kept (or {DATA_VARIABLE})"
+    )
+    common.add_argument("--ca-file", metavar="PEM", help="certificates to trust beside the system's own")
+    common.add_argument(
+        "--allow-unencrypted-issuer",
+        action="store_true",
+        help="plain http to an issuer on another machine: whoever listens can take this phone's credential",
+    )
+    return common
+
+
+def _radio() -> argparse.ArgumentParser:
+    radio = argparse.ArgumentParser(add_help=False)
+    radio.add_argument(
+        "--radio",
+        default=BLUETOOTH,
+        metavar="RADIO",
+        help="bluetooth, or virtual:127.0.0.1:PORT where a reader serves a virtual radio",
+    )
+    radio.add_argument("--adapter", metavar="NAME", help="which Bluetooth adapter, on Linux: hci1")
+    return radio
+
+
+def _add_readers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = commands.add_parser(
+        "readers",
+        parents=[_common(), _radio()],
+        help="list the card readers in range; choose or forget one",
+        description="List the card readers in range with their signal. Or: readers choose ID",
+    )
+    listing.add_argument("--seconds", type=float, default=readers.SCAN_SECONDS, help="how long to listen")
+    listing.add_argument("--json", action="store_true", help="the list for a program")
+    listing.set_defaults(handler=readers.run_list)
+    doing = listing.add_subparsers(metavar="choose|forget")
+    choosing = doing.add_parser("choose", parents=_without_defaults(), help="use this reader and no other")
+    choosing.add_argument("reader", metavar="ID", help="its id or name, or the beginning of it")
+    choosing.set_defaults(handler=readers.run_choose)
+    dropping = doing.add_parser("forget", parents=_without_defaults(), help="choose none; with ID, forget it")
+    dropping.add_argument("reader", metavar="ID", nargs="?")
+    dropping.set_defaults(handler=readers.run_forget)
+
+
+def _without_defaults() -> list[argparse.ArgumentParser]:
+    """The common options once more: behind `choose` they count; left out, they undo nothing before it."""
+    parents = [_common(), _radio()]
+    for action in (action for parent in parents for action in parent._actions):
+        action.default = argparse.SUPPRESS
+    return parents
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,32 +155,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _enrol(arguments: argparse.Namespace) -> None:
-    code = EnrolmentCode.parse(_ask_for_code())
-    if code.kind is not EnrolmentKind.HANDSET:
-        raise InputError(
-            "not_a_handset_code", "That code is for a card reader. Use it there: reader-peripheral enrol"
-        )
-    check_transport(code.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
-    credential = await enrol(code, tls_context(arguments.ca_file))
-    CredentialFile(_data(arguments)).save(credential)
-    print(f"Enrolled with {credential.issuer_id} as {credential.phone}. Now run: handset-client run")
-
-
-def _ask_for_code() -> str:
-    if sys.stdin.isatty():
-        # Not echoed: the code lets whoever reads it over the shoulder become this phone.
-        return getpass.getpass("One-time code from your bank (it is not shown): ")
-    return sys.stdin.readline()
-
-
 async def _run(arguments: argparse.Namespace) -> None:
     logging.basicConfig(
         level=logging.INFO if arguments.verbose else logging.ERROR, format="%(asctime)s %(name)s: %(message)s"
     )
     decide = _headless_rule(arguments)
     reader_id = None if arguments.reader is None else parse_reader_id(arguments.reader)
-    credential = CredentialFile(_data(arguments)).load()
+    credential = enrolment.credentials(arguments).load()
     if credential is None:
         raise InputError(
             "not_enrolled",
@@ -141,6 +170,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     check_transport(credential.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
     tls = tls_context(arguments.ca_file)
     link = LinkSettings(reader_id=reader_id, pair=arguments.pair, adapter=arguments.adapter)
+    book = readers.ReaderBook(PreferencesFile(_data(arguments)), reader_id)
     async with open_radio(arguments.radio) as backends:
         with contextlib.ExitStack() as stack:
             screen: Screen
@@ -150,11 +180,12 @@ async def _run(arguments: argparse.Namespace) -> None:
                 screen = ScriptedScreen(decide, show=_print_line)
             stop = stack.enter_context(_stop_on_signals())
             service = HandsetService(
-                BleakReaderLink(link, backends),
+                BleakReaderLink(link, backends, choose=book.choose),
                 IssuerSocket(credential.issuer_url, credential.token, SocketSettings(), tls=tls),
                 screen,
                 HistoryFile(_data(arguments)),
                 Patience(),
+                watch=book.watch,
             )
             await service.run(stop)
 

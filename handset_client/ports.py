@@ -170,5 +170,25 @@ class Credentials(Protocol):
     def load(self) -> Credential | None:
         """The credential, or None before enrolment. Raises InputError when the file cannot be used."""
 
-    def save(self, credential: Credential) -> None:
-        """Store it, readable by this user alone."""
+    def save(self, credential: Credential) -> str:
+        """Store it, readable by this user alone; says where, as part of a sentence."""
+
+    def forget(self) -> Credential | None:
+        """Remove it, and say which it was; None where there was none."""
+
+
+class TokenVault(Protocol):
+    """A place of the system's own for the credential's secret."""
+
+    @property
+    def name(self) -> str:
+        """What a person knows it by."""
+
+    def put(self, handset_id: HandsetId, token: str) -> bool:
+        """Store the token; False where it did not stay."""
+
+    def get(self, handset_id: HandsetId) -> str | None:
+        """The token, or None where there is none. Raises InputError where the vault does not open."""
+
+    def drop(self, handset_id: HandsetId) -> None:
+        """Remove the token, if there is one. Raises InputError where the vault does not open."""

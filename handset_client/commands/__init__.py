@@ -1,0 +1,1 @@
+"""What `handset-client` does beside running the phone."""
