@@ -58,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read our output has left: neither the rest nor Python's complaint at exit has a reader.
+        sys.stderr.close()
+        return 1
     except (BlindRelayError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
