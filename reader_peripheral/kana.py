@@ -144,7 +144,7 @@ def cell_text(text: str) -> str:
             cells.append(_HALF[base] + "".join(_MARKS.get(mark, "") for mark in marks))
         elif base.isascii() and base.isprintable():
             cells.append(base)
-        elif not unicodedata.category(character).startswith("M"):
+        elif not unicodedata.category(character).startswith(("M", "Cf")):
             cells.append("?")
     return "".join(cells)
 

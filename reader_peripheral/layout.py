@@ -26,6 +26,7 @@ SCROLL_BAR: Final = 3
 
 _LONGEST_PIN_SHOWN = 12
 _SPACE = " "
+_JOINERS = "\u200c\u200d"
 _WIDE_SPACE = "\u3000"
 # Kinsoku: what may not begin a line in Japanese (JIS X 4051, the part that small displays meet).
 _NOT_FIRST = frozenset("、。，．・：；？！）」』】〕〉》ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々,.:;?!)")
@@ -62,8 +63,10 @@ def clusters(text: str) -> list[str]:
     """Characters as a person counts them: a base and the marks on it. Compatibility forms stay."""
     found: list[str] = []
     for character in unicodedata.normalize("NFC", text):
-        joins = unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Mc")
-        if found and (joins or character in "\u200c\u200d" or found[-1].endswith("\u200d")):
+        category = unicodedata.category(character)
+        # A joiner makes one picture of two, never one letter: a name must not hide letters behind it.
+        joined = category == "So" and bool(found) and found[-1].endswith(_JOINERS[1])
+        if found and (category in ("Mn", "Me", "Mc") or character in _JOINERS or joined):
             found[-1] += character
         else:
             found.append(character)

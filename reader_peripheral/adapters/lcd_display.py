@@ -79,6 +79,12 @@ class LcdDevice:
         if page.count > 1 and len(texts[0]) + 4 <= self._columns:
             texts[0] = texts[0].ljust(self._columns - 3) + f"{page.number}/{page.count}"
         texts += [""] * (self._rows - len(texts))
+        try:
+            self._write(texts)
+        except OSError:
+            raise DisplayError("The display stopped answering. Check its wires.") from None
+
+    def _write(self, texts: list[str]) -> None:
         for number, text in enumerate(texts):
             padded = text[: self._columns].ljust(self._columns)
             if self._shown[number] != padded:

@@ -36,7 +36,11 @@ class OledDevice:
 
     def draw(self, page: Page) -> None:
         """Write the whole picture: a kilobyte, some 30 ms at the bus's 400 kHz, 100 at 100."""
-        self._device.display(draw_page(page, self._pen, _WIDTH, _HEIGHT))
+        picture = draw_page(page, self._pen, _WIDTH, _HEIGHT)
+        try:
+            self._device.display(picture)
+        except (luma.core.error.Error, OSError):
+            raise DisplayError("The display stopped answering. Check its wires.") from None
 
     def close(self) -> None:
         """Dark, and given back."""

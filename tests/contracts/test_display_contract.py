@@ -13,6 +13,8 @@ from unittest import mock
 
 import luma.core.device  # type: ignore[import-untyped]
 import pytest
+from luma.core.interface.serial import i2c  # type: ignore[import-untyped]
+from luma.oled.device import sh1106, ssd1306  # type: ignore[import-untyped]
 from RPLCD import i2c as rplcd_i2c  # type: ignore[import-untyped]
 
 from protocol.messages import NotSettled
@@ -28,6 +30,9 @@ from reader_peripheral.kana import in_cells
 from reader_peripheral.layout import character_pages, picture_pages
 from reader_peripheral.ports import Display
 from reader_peripheral.texts import Language, describe
+
+# luma.oled 3.16.0 asks Pillow for a picture's bytes in the way of Pillow 13 and before.
+pytestmark = pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")
 
 BILL = screens.Bill("喫茶青", Money(1200, currency("JPY")), "2 coffees")
 SCREENS: list[screens.Screen] = [
@@ -140,6 +145,43 @@ def oled() -> Iterator[Case]:
     yield Case(picture_display(OledDevice(taken, pen), pen, Language.JAPANESE, PAGE_SECONDS), shows)
 
 
+class Panel:
+    """An OLED's bus: after the byte 0x40 come pixels, eight below one another a byte, 128 bytes a strip."""
+
+    def __init__(self) -> None:
+        self.pixels = bytearray()
+
+    def write_i2c_block_data(self, _: int, mode: int, data: list[int]) -> None:
+        if mode == 0x40:
+            self.pixels += bytes(data)
+
+    def lit(self) -> list[int]:
+        """The pixels of the last whole picture, row by row."""
+        picture = self.pixels[-1024:].rjust(1024, b"\0")
+        return [picture[y // 8 * 128 + x] >> y % 8 & 1 for y in range(64) for x in range(128)]
+
+
+def wired_oled(driver: Any) -> Any:
+    """A case for a real driver on a bus that is watched."""
+
+    @contextmanager
+    def case() -> Iterator[Case]:
+        pen = Pen(None)
+        panel = Panel()
+        device = OledDevice(lambda: driver(i2c(bus=panel), rotate=0), pen)
+
+        def shows(screen: screens.Screen) -> bool:
+            lines = describe(screen, Language.ENGLISH)
+            page = picture_pages(lines, width=128, rows=8, measure=pen.measure)[0]
+            picture = draw_page(page, pen)
+            return panel.lit() == [int(bool(picture.getpixel((x, y)))) for y in range(64) for x in range(128)]
+
+        yield Case(picture_display(device, pen, Language.ENGLISH, PAGE_SECONDS), shows)
+
+    case.__name__ = driver.__name__
+    return case
+
+
 def lcd_shows(glass: Glass) -> Callable[[screens.Screen], bool]:
     columns, rows = glass.shape
 
@@ -174,7 +216,10 @@ def lcd_gpio() -> Iterator[Case]:
     assert glass.rows() == [""] * 4, "blank when it is given back"
 
 
-@pytest.fixture(params=[recording, terminal, oled, lcd_i2c, lcd_gpio], ids=lambda make: make.__name__)
+@pytest.fixture(
+    params=[recording, terminal, oled, wired_oled(ssd1306), wired_oled(sh1106), lcd_i2c, lcd_gpio],
+    ids=lambda make: make.__name__,
+)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     with request.param() as made:
         yield made

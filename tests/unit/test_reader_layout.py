@@ -75,6 +75,12 @@ def test_lines_are_never_wider_than_the_display_and_lose_nothing_but_spaces(text
     assert "".join(lines).replace(" ", "") == whole.replace(" ", "")
 
 
+def test_joiners_hide_no_letters() -> None:
+    assert clusters("a\u200db\u200dc") == ["a\u200d", "b\u200d", "c"]
+    assert len(clusters("👩\u200d👩\u200d👧!")) == 2
+    assert len(clusters("Z\u0351\u0352!")) == 2
+
+
 def test_words_stay_together_and_punctuation_stays_with_its_word() -> None:
     assert wrap("2 coffees and a cake", 10, cells) == ["2 coffees", "and a cake"]
     assert wrap("珈琲二、菓子一。", 6, cells) == ["珈琲", "二、菓", "子一。"]
@@ -174,6 +180,7 @@ def test_every_japanese_sentence_has_a_reading() -> None:
         ("ぱんや", "ﾊﾟﾝﾔ"),
         ("ｱﾎﾟﾛ", "ｱﾎﾟﾛ"),
         ("喫茶 青", "?? ?"),
+        ("a\u200db\u200cc", "abc"),
         ("ＡＢＣ　１２３", "ABC 123"),
         ("C:\\~", "C:/-"),
         ("Z\u0351\u0351\u0351", "Z"),
