@@ -90,8 +90,8 @@ def _needles(digits: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """The digits as characters, and the presses of their keys as the kernel hands them over."""
     codes = (2 + (int(digit) - 1) % 10 for digit in digits)
     press = (re.escape(bytes([1, 0, code, 0, 1, 0, 0, 0])) for code in codes)
-    # Between two presses lie reports and releases: at most five events.
-    return re.compile(digits.encode()), re.compile(rb".{1,120}?".join(press), re.DOTALL)
+    # Between two presses lie five events, of the release and the reports, and the time of the next.
+    return re.compile(digits.encode()), re.compile(rb".{1,160}?".join(press), re.DOTALL)
 
 
 def _found(pid: int) -> tuple[int, ...]:
