@@ -143,6 +143,16 @@ class Air:
         for path in self._airwaves._paths.values():
             path.air._conditions = fair
 
+    def describe(self) -> str:
+        """Who is linked to whom, and who advertises: for a report of what went wrong."""
+        radios = [
+            f"{controller.name}: {len(controller.le_connections)} links"
+            + (", advertises" if any(each.enabled for each in controller.advertising_sets.values()) else "")
+            + (", scans" if controller.le_scan_enable else "")
+            for controller in self._airwaves.controllers
+        ]
+        return "; ".join([*radios, "in range" if self._airwaves.in_range else "out of range"])
+
     def _count(self, sender: Any, destination: Any, transport: Any, data: bytes) -> None:
         cut = None
         if self._weather is not None and data[_OPCODE_AT] in _VALUES:

@@ -151,6 +151,7 @@ class Lane:
                         f"{one.kind.name} {one.detail}" if isinstance(one, Notice) else one.step.name
                         for one in person.phone.told.entries[heard_before:]
                     )
+                    told += f"; {air.describe()}"
                     faults.append(f"a payment in fair weather after it ended as {again.reason} ({told})")
                 ended_again = await self._phone_ended(person, again)
                 if ended_again is not None and ended_again is not End.COMPLETED:
@@ -167,6 +168,9 @@ class Lane:
                 faults.append(f"it hung: {error}")
             if phones[-1]._task is not None and phones[-1]._task.done():
                 faults.append(f"the phone's program ended: {phones[-1]._task}")
+        stalled = sum(late for at, late in stalls if at > began)
+        if faults and stalled:
+            faults.append(f"and the machine gave this process no turn for {stalled:.1f} s of it")
         said = "nothing" if ending is None else str(ending)
         return Report(weather, outcome, said, seconds, values, frames, tuple(faults))
 
@@ -326,6 +330,7 @@ async def weather_through(
 ) -> AsyncIterator[Report]:
     """A report for each weather, as they come."""
     async with lanes(folder, side_by_side) as all_lanes:
+        watch = asyncio.create_task(_watch_the_clock())
         waiting = iter(weathers)
         reports: asyncio.Queue[Report | None] = asyncio.Queue()
 
@@ -338,4 +343,18 @@ async def weather_through(
         everybody.add_done_callback(lambda _: reports.put_nowait(None))
         while (report := await reports.get()) is not None:
             yield report
+        watch.cancel()
         await everybody
+
+
+stalls: list[tuple[float, float]] = []
+"""When this process got no turn for long, and for how long: the machine's weather, not the network's."""
+
+
+async def _watch_the_clock() -> None:
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(0.1)
+        late = time.monotonic() - before - 0.1
+        if late > 0.3:
+            stalls.append((before, late))
