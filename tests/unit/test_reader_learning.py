@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_the_command_writes_it_down_and_shows_nothing_of_the_card(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reader_peripheral.cli.harden_process", lambda: None)
+    monkeypatch.setattr("reader_peripheral.commands.learn.harden_process", lambda: None)
     desk.nodes["reader"].send(typed(f"{TRACK2}\r"), 24 * 64)
     path = tmp_path / "reader.toml"
     assert main(["learn", "swiper", "--settings", str(path), "--seconds", "5"]) == 0
