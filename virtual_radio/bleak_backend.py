@@ -39,20 +39,21 @@ def backends(
         if isinstance(radio, JoinedRadio):
             try:
                 return await radio.powered()
-            except (OSError, TransportLostError) as error:
+            except (OSError, core.BaseBumbleError) as error:
                 raise BleakError("the virtual radio's ether is not served") from error
         return radio
 
     def ether_lost() -> bool:
         return isinstance(radio, JoinedRadio) and radio.lost
 
-    power = {"powered": staticmethod(powered)}
-    asking = {"ether_lost": staticmethod(ether_lost), "wanted_mtu": mtu}
-    return type("VirtualScanner", (_Scanner,), power), type("VirtualClient", (_Client,), power | asking)
+    power = {"powered": staticmethod(powered), "ether_lost": staticmethod(ether_lost)}
+    client = type("VirtualClient", (_Client,), {**power, "wanted_mtu": mtu})
+    return type("VirtualScanner", (_Scanner,), power), client
 
 
 class _Scanner(BaseBleakScanner):
     powered: ClassVar[Callable[[], Awaitable[Device]]]
+    ether_lost: ClassVar[Callable[[], bool]]
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class _Scanner(BaseBleakScanner):
         device = await type(self).powered()
         try:
             await device.start_scanning(active=self._active)
-        except (TransportLostError, TimeoutError) as error:
+        except core.BaseBumbleError as error:
             raise BleakError("the virtual radio's ether is gone") from error
         # Nothing is awaited since: no advert is missed.
         device.on(Device.EVENT_ADVERTISEMENT, self._heard)
@@ -80,8 +81,10 @@ class _Scanner(BaseBleakScanner):
         device, self._device = self._device, None
         if device:
             device.remove_listener(Device.EVENT_ADVERTISEMENT, self._heard)
-            with suppress(TransportLostError):
-                await device.stop_scanning()
+            # A controller that is gone answers no command: Bumble would wait ten seconds for it.
+            if not type(self).ether_lost():
+                with suppress(core.BaseBumbleError):
+                    await device.stop_scanning()
 
     def _heard(self, advert: Advertisement) -> None:
         kinds = AdvertisingData.Type
