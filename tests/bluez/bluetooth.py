@@ -1,0 +1,85 @@
+"""The guest's Bluetooth: D-Bus, bluetoothd as Debian ships it, and three virtual controllers of btvirt."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from tests.bluez.guest import Guest, GuestProgram, eventually
+from tests.bluez.monitor_capture import as_h4
+
+READER_ADAPTER: Final = "hci0"
+PHONE_ADAPTER: Final = "hci1"
+STRANGER_ADAPTER: Final = "hci2"
+ADAPTERS: Final = (READER_ADAPTER, PHONE_ADAPTER, STRANGER_ADAPTER)
+_CAPTURE: Final = "/run/air.btsnoop"
+_BLUEZ: Final = ("dbus-send", "--system", "--print-reply", "--dest=org.bluez")
+
+
+@dataclass(slots=True)
+class Recording:
+    """What one adapter sent and received, once its `with` block is over."""
+
+    h4: bytes = b""
+
+
+class Bluetooth:
+    """Started on construction; `bluetoothd` is the daemon that runs now."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        guest.run("dbus-uuidgen", "--ensure")
+        guest.start("dbus-daemon", "dbus-daemon", "--system", "--nofork", "--nopidfile", "--print-address")
+        eventually(lambda: "bus_socket" in guest.run("ls", "/run/dbus"), "the system bus")
+        guest.start("btvirt", "btvirt", f"-l{len(ADAPTERS)}")
+        eventually(
+            lambda: set(ADAPTERS) <= set(guest.run("ls", "/sys/class/bluetooth").split()), "the controllers"
+        )
+        self.bluetoothd = self.start_bluetoothd()
+
+    def start_bluetoothd(self) -> GuestProgram:
+        """Run the daemon with Debian's own settings; every adapter is powered when this returns."""
+        self.bluetoothd = self._guest.start("bluetoothd", "/usr/libexec/bluetooth/bluetoothd", "-n")
+        for adapter in ADAPTERS:
+            eventually(
+                lambda adapter=adapter: self.adapter(adapter, "Powered") == "true", f"{adapter} powered"
+            )
+        return self.bluetoothd
+
+    def adapter(self, name: str, wanted: str) -> str | None:
+        """A property of an adapter; None while there is none."""
+        return self.property(f"/org/bluez/{name}", "org.bluez.Adapter1", wanted)
+
+    def property(self, path: str, interface: str, wanted: str) -> str | None:
+        """A property of one of bluetoothd's objects, as dbus-send prints it."""
+        asked = self._guest.start(
+            "dbus-send",
+            *(*_BLUEZ, path, "org.freedesktop.DBus.Properties.Get"),
+            *(f"string:{interface}", f"string:{wanted}"),
+        )
+        if asked.finish():
+            return None
+        found = re.search(r"^\s+variant\s+\S+ (.*)$", asked.output, re.MULTILINE)
+        return found[1].strip('"') if found else None
+
+    def version(self) -> str:
+        """bluetoothd's version."""
+        return self._guest.run("/usr/libexec/bluetooth/bluetoothd", "--version").strip()
+
+    @contextmanager
+    def recording(self, adapter: str) -> Iterator[Recording]:
+        """Record what an adapter sends and receives meanwhile."""
+        result = Recording()
+        self._guest.run("rm", "-f", _CAPTURE)
+        btmon = self._guest.start("btmon", "btmon", "--write", _CAPTURE)
+        eventually(lambda: self._guest.start("test", "test", "-s", _CAPTURE).finish() == 0, "btmon")
+        try:
+            yield result
+        finally:
+            btmon.signal(signal.SIGINT)
+            btmon.finish()
+        result.h4 = as_h4(self._guest.read_file(_CAPTURE), ADAPTERS.index(adapter))

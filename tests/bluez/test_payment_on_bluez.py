@@ -1,0 +1,37 @@
+"""Payments over real bluetoothd: bless on hci0, bleak on hci1, everything as a user installs it."""
+
+from __future__ import annotations
+
+import time
+
+from tests.bluez.bluetooth import PHONE_ADAPTER, Bluetooth
+from tests.bluez.machine import Machine
+from tests.bluez.town import BenchTown
+from tests.journey.town import PRICE
+from virtual_radio.pdu_count import count, report
+
+
+def test_a_payment_is_completed_and_measured(machine: Machine, bluetooth: Bluetooth, town: BenchTown) -> None:
+    cardholder, merchant = town.balances()
+    with bluetooth.recording(PHONE_ADAPTER) as air:
+        began = time.monotonic()
+        charge = town.charge()
+        town.approve()
+        approved = time.monotonic()
+        town.swipe()
+        town.type_pin()
+        town.phone.expect("Paid JPY 1,200 to Cafe Relay with card ending 1111")
+        paid = time.monotonic()
+        town.reader.expect("APPROVED")
+        receipt = town.receipt(charge)
+    assert (receipt.outcome, receipt.status) == ("completed", 0)
+    assert town.balances() == (cardholder - PRICE, merchant + PRICE)
+    totals = count(air.h4)
+    assert totals
+    print(
+        f"\nbooted in {machine.boot_seconds:.0f} s ({machine.guest.boot_seconds:.0f} s by the guest's clock)"
+    )
+    for step, seconds in town.seconds.items():
+        print(f"{step}: {seconds:.0f} s")
+    print(f"payment: {paid - began:.1f} s, {paid - approved:.1f} s of them after the approval")
+    print(f"bluetoothd {bluetooth.version()}; sent and received by the phone's adapter:\n{report(totals)}")

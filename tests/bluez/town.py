@@ -1,0 +1,116 @@
+"""The four parties in the guest, installed and set up by the commands that a user would type."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Final
+
+from tests.bluez.bluetooth import PHONE_ADAPTER, READER_ADAPTER, Bluetooth
+from tests.bluez.guest import Guest, GuestProgram
+from tests.bluez.image import VENV
+from tests.journey.town import PHONE, PRICE, Card, Receipt
+
+_ISSUER: Final = "http://127.0.0.1:8480"
+
+
+class BenchTown:
+    """Issuer, reader on hci0 and phone on hci1, running; each as a user of its own, who is not root."""
+
+    def __init__(self, guest: Guest, bluetooth: Bluetooth) -> None:
+        self.guest = guest
+        self.bluetooth = bluetooth
+        self.seconds: dict[str, float] = {}
+        """How long the steps took, by this machine's clock."""
+        began = time.monotonic()
+        guest.run("sh", "-c", f"{VENV}/bin/pip install --quiet --no-index --no-deps /luggage/*.whl")
+        self.seconds["installing our wheel"] = time.monotonic() - began
+        began = time.monotonic()
+        guest.run("issuer-server", "init", user="issuer")
+        seeded: Any = json.loads(guest.run("issuer-server", "seed", "--json", user="issuer"))
+        merchant, owner = seeded["merchant"], seeded["cardholders"][0]
+        self._owner, self._merchant = owner["id"], merchant["id"]
+        good = next(card for card in owner["cards"] if card["label"] == "good")
+        self.card = Card(good["stripe"], good["pin"])
+        self.issuer = self.start_issuer()
+        guest.run("reader-peripheral", "enrol", user="reader", typed=owner["reader_code"])
+        guest.run("handset-client", "enrol", user="phone", typed=owner["handset_code"])
+        guest.run("merchant-terminal", "login", "--issuer", _ISSUER, user="shop", typed=merchant["api_key"])
+        self.seconds["setting up the four parties"] = time.monotonic() - began
+        self.reader = self.start_reader()
+        self.phone = self.start_phone()
+
+    def start_issuer(self) -> GuestProgram:
+        """Run the issuer; it answers when this returns."""
+        self.issuer = self.guest.start("issuer", "issuer-server", "run", user="issuer")
+        self.issuer.expect("listens on")
+        return self.issuer
+
+    def start_reader(self, *arguments: str) -> GuestProgram:
+        """Run the reader on its Bluetooth adapter, in a terminal."""
+        self.reader = self.guest.start(
+            *("reader", "reader-peripheral", "run", "--verbose", "--adapter", READER_ADAPTER, *arguments),
+            user="reader",
+            terminal=True,
+        )
+        self.reader.expect("advertising as")
+        return self.reader
+
+    def start_phone(self) -> GuestProgram:
+        """Run the phone on its Bluetooth adapter, in a terminal; the issuer knows it when this returns."""
+        self.phone = self.guest.start(
+            *("phone", "handset-client", "run", "--terminal", "--verbose", "--adapter", PHONE_ADAPTER),
+            user="phone",
+            terminal=True,
+        )
+        self.phone.expect("Waiting to be called")
+        return self.phone
+
+    def charge(self, order: str = "2 coffees", price: int = PRICE) -> GuestProgram:
+        """The merchant's command, waiting for the end."""
+        return self.guest.start(
+            *("merchant", "merchant-terminal", "charge", "--phone", PHONE),
+            *("--amount", str(price), "--currency", "JPY", "--order", order, "--json"),
+            user="shop",
+        )
+
+    def receipt(self, charge: GuestProgram) -> Receipt:
+        """How a charge ended, once it has."""
+        status = charge.finish()
+        document: Any = json.loads(charge.output.splitlines()[-1])
+        payment = document["payment"]
+        return Receipt(
+            document["outcome"], payment["id"], payment["reason"], document["taken_up_again"], status
+        )
+
+    def balances(self) -> tuple[int, int]:
+        """What cardholder and merchant own in yen."""
+        rows: Any = json.loads(self.guest.run("issuer-server", "balance", "--json", user="issuer"))
+        yen = {row["owner"]: row["minor"] for row in rows if row["currency"] == "JPY"}
+        return yen[self._owner], yen.get(self._merchant, 0)
+
+    # What the person does, each once the program asks for it
+
+    def approve(self) -> None:
+        """Press Approve on the phone."""
+        # With the line above it: the countdown prints the keys again and again.
+        self.phone.expect(r"^-+\n\[A\]pprove")
+        self.phone.press("a")
+
+    def swipe(self) -> None:
+        """Swipe the card, as a wedge reader types it into the reader's terminal."""
+        self.reader.expect("Swipe your card")
+        self.reader.type(self.card.stripe)
+
+    def type_pin(self, pin: str | None = None) -> None:
+        """Type the PIN into the reader's terminal."""
+        self.reader.expect("Enter PIN")
+        self.reader.type(pin or self.card.pin)
+
+    def pay(self, order: str = "2 coffees", price: int = PRICE) -> Receipt:
+        """A whole payment as it should be."""
+        charge = self.charge(order, price)
+        self.approve()
+        self.swipe()
+        self.type_pin()
+        return self.receipt(charge)
