@@ -1,4 +1,4 @@
-"""`reader-peripheral learn`: 'swipe a card now', 'press a key now', and the settings file knows the device."""
+"""`reader-peripheral learn`: 'swipe a card now', 'press a key now'; the settings file knows the device."""
 
 from __future__ import annotations
 
