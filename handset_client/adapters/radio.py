@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,6 +15,16 @@ BLUETOOTH: Final = "bluetooth"
 _VIRTUAL: Final = "virtual:"
 
 
+def _platform() -> Backends:
+    """The platform's Bluetooth as bleak picks it, but for a flaw of its client on Linux."""
+    if sys.platform != "linux":
+        return PLATFORM
+    # Imported here: it needs D-Bus libraries that other platforms' bleak comes without.
+    from handset_client.adapters.bleak_on_bluez import BlueZClient
+
+    return Backends(client=BlueZClient)
+
+
 @asynccontextmanager
 async def open_radio(text: str) -> AsyncIterator[Backends]:
     """`bluetooth`, or `virtual:127.0.0.1:PORT`. Raises InputError (invalid_radio).
@@ -21,7 +32,7 @@ async def open_radio(text: str) -> AsyncIterator[Backends]:
     The ether need not be served yet: joining it is tried again with every scan.
     """
     if text == BLUETOOTH:
-        yield PLATFORM
+        yield _platform()
         return
     if not text.startswith(_VIRTUAL):
         raise InputError(

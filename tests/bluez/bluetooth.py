@@ -1,4 +1,4 @@
-"""The guest's Bluetooth: D-Bus, bluetoothd as Debian ships it, and three virtual controllers of btvirt."""
+"""The guest's Bluetooth: D-Bus, bluetoothd as Debian ships it, and virtual adapters in one room."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bluez.guest import Guest, GuestProgram, eventually
+from tests.bluez.image import VENV
 from tests.bluez.monitor_capture import as_h4
 
 READER_ADAPTER: Final = "hci0"
 PHONE_ADAPTER: Final = "hci1"
-STRANGER_ADAPTER: Final = "hci2"
-ADAPTERS: Final = (READER_ADAPTER, PHONE_ADAPTER, STRANGER_ADAPTER)
+ADAPTERS: Final = (READER_ADAPTER, PHONE_ADAPTER)
+READER_ADDRESS: Final = "F0:F0:F0:F0:F0:00"
+_STRANGER_PORT: Final = "7911"
+GUEST_PYTHON: Final = f"{VENV}/bin/python"
 _CAPTURE: Final = "/run/air.btsnoop"
 _BLUEZ: Final = ("dbus-send", "--system", "--print-reply", "--dest=org.bluez")
 
@@ -35,10 +38,9 @@ class Bluetooth:
         guest.run("dbus-uuidgen", "--ensure")
         guest.start("dbus-daemon", "dbus-daemon", "--system", "--nofork", "--nopidfile", "--print-address")
         eventually(lambda: "bus_socket" in guest.run("ls", "/run/dbus"), "the system bus")
-        guest.start("btvirt", "btvirt", f"-l{len(ADAPTERS)}")
-        eventually(
-            lambda: set(ADAPTERS) <= set(guest.run("ls", "/sys/class/bluetooth").split()), "the controllers"
-        )
+        self.room = guest.start("radio", GUEST_PYTHON, "/luggage/virtual_adapters.py", _STRANGER_PORT)
+        """Takes the lines `part`, `meet` and `cut`."""
+        self.room.expect("radios are on")
         self.bluetoothd = self.start_bluetoothd()
 
     def start_bluetoothd(self) -> GuestProgram:
@@ -70,12 +72,19 @@ class Bluetooth:
         """bluetoothd's version."""
         return self._guest.run("/usr/libexec/bluetooth/bluetoothd", "--version").strip()
 
+    def stranger(self, task: str) -> GuestProgram:
+        """A central that is none of ours: see stranger.py."""
+        place = f"tcp-client:127.0.0.1:{_STRANGER_PORT}"
+        return self._guest.start(
+            *(f"stranger, {task}", GUEST_PYTHON, "/luggage/stranger.py", place, READER_ADDRESS, task)
+        )
+
     @contextmanager
     def recording(self, adapter: str) -> Iterator[Recording]:
         """Record what an adapter sends and receives meanwhile."""
         result = Recording()
         self._guest.run("rm", "-f", _CAPTURE)
-        btmon = self._guest.start("btmon", "btmon", "--write", _CAPTURE)
+        btmon = self._guest.start("btmon", "sh", "-c", f"exec btmon --write {_CAPTURE} > /dev/null")
         eventually(lambda: self._guest.start("test", "test", "-s", _CAPTURE).finish() == 0, "btmon")
         try:
             yield result

@@ -21,7 +21,7 @@ from tests.bluez.image import ROOT, Image
 from tests.journey.transcript import ProgramError
 
 HERE: Final = Path(__file__).resolve().parent
-GUEST_FILES: Final = ("guest_start.sh", "guest_agent.py", "stranger.py")
+GUEST_FILES: Final = ("guest_start.sh", "guest_agent.py", "stranger.py", "virtual_adapters.py")
 KEY_EDGE_SECONDS: Final = 0.015
 """Between pressing and releasing, as a USB magstripe reader types."""
 _NAMES: Final = (

@@ -1,10 +1,10 @@
-"""Runs in the guest: a central that is none of ours (Bumble's GATT client on an adapter of its own) at the reader.
+"""Runs in the guest: a central that is none of ours (Bumble's GATT client on its own radio) at the reader.
 
-    stranger.py ADAPTER ADDRESS look   connects, reads what can be read, writes garbage, and says what it saw
-    stranger.py ADAPTER ADDRESS hold   connects and stays, saying nothing, until its input ends
-    stranger.py ADAPTER ADDRESS find   only listens for the advertisement
+    stranger.py RADIO ADDRESS look   connects, reads what can be read, writes garbage, and says what it saw
+    stranger.py RADIO ADDRESS hold   connects and stays, saying nothing, until its input ends
+    stranger.py RADIO ADDRESS find   only listens for the advertisement
 
-Every line on standard output is `what: JSON`.
+RADIO is one of Bumble's transports. Every line on standard output is `what: JSON`.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ async def look(connection: Connection) -> None:
     say("answers", answers)
 
 
-async def main(adapter: str, address: str, task: str) -> None:
-    transport = await open_transport(f"hci-socket:{adapter}")
+async def main(radio: str, address: str, task: str) -> None:
+    transport = await open_transport(radio)
     device = Device.with_hci("stranger", Address("F0:F1:F2:F3:F4:F5"), transport.source, transport.sink)
     try:
         await device.power_on()
