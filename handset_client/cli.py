@@ -19,6 +19,7 @@ from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.adapters.radio import BLUETOOTH, open_radio
 from handset_client.adapters.terminal_screen import TerminalScreen
 from handset_client.commands import enrolment, readers
+from handset_client.commands.page import page
 from handset_client.effects import Ending, Notice
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import CredentialRefusedError, Screen
@@ -65,7 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
     running = commands.add_parser(
         "run", parents=[common, radio], help="connect to the issuer and wait to be called"
     )
-    running.add_argument("--terminal", action="store_true", help="the screen in this terminal (the default)")
+    running.add_argument(
+        "--terminal", action="store_true", help="the screen in this terminal, not in the browser"
+    )
+    running.add_argument(
+        "--no-browser", action="store_true", help="print the link to the screen, but open no browser"
+    )
+    running.add_argument("--port", type=int, metavar="PORT", help="where to serve the screen, on 127.0.0.1")
     running.add_argument("--reader", metavar="ID", help="only this reader: 0a1b-2c3d-4e5f-6071")
     running.add_argument(
         "--pair", action="store_true", help="pair with the reader first (nothing depends on it)"
@@ -171,23 +178,26 @@ async def _run(arguments: argparse.Namespace) -> None:
     tls = tls_context(arguments.ca_file)
     link = LinkSettings(reader_id=reader_id, pair=arguments.pair, adapter=arguments.adapter)
     book = readers.ReaderBook(PreferencesFile(_data(arguments)), reader_id)
-    async with open_radio(arguments.radio) as backends:
-        with contextlib.ExitStack() as stack:
-            screen: Screen
-            if decide is None:
-                screen = stack.enter_context(TerminalScreen())
-            else:
-                screen = ScriptedScreen(decide, show=_print_line)
-            stop = stack.enter_context(_stop_on_signals())
-            service = HandsetService(
-                BleakReaderLink(link, backends, choose=book.choose),
-                IssuerSocket(credential.issuer_url, credential.token, SocketSettings(), tls=tls),
-                screen,
-                HistoryFile(_data(arguments)),
-                Patience(),
-                watch=book.watch,
-            )
-            await service.run(stop)
+    async with open_radio(arguments.radio) as backends, contextlib.AsyncExitStack() as stack:
+        stop = stack.enter_context(_stop_on_signals())
+        screen: Screen
+        if decide is not None:
+            screen = ScriptedScreen(decide, show=_print_line)
+        elif arguments.terminal:
+            screen = stack.enter_context(TerminalScreen())
+        else:
+            browser = not arguments.no_browser
+            face = page(_data(arguments), port=arguments.port, browser=browser, stop=stop)
+            screen = await stack.enter_async_context(face)
+        service = HandsetService(
+            BleakReaderLink(link, backends, choose=book.choose),
+            IssuerSocket(credential.issuer_url, credential.token, SocketSettings(), tls=tls),
+            screen,
+            HistoryFile(_data(arguments)),
+            Patience(),
+            watch=book.watch,
+        )
+        await service.run(stop)
 
 
 def _headless_rule(arguments: argparse.Namespace) -> Callable[[PaymentRequest], bool | None] | None:

@@ -48,18 +48,24 @@ def _barcodes(picture: Path) -> list[zxingcpp.Barcode]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(picture) as image:
                 if image.width * image.height > MOST_PIXELS:
-                    raise InputError(
-                        "picture_unreadable", f"{picture} is too large. Cut it down to the QR code."
-                    )
+                    raise _too_large(picture)
                 grey = ImageOps.exif_transpose(_on_white(image)).convert("L")
+    except InputError:  # which is a ValueError
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(picture) from None
     except FileNotFoundError:
         raise InputError("picture_unreadable", f"There is no file {picture}.") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
         # Pillow's decoders raise SyntaxError and ValueError for damaged files.
         raise InputError(
             "picture_unreadable", f"{picture} is no picture that can be read. Use a PNG or JPEG file."
         ) from None
     return list(zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)))
+
+
+def _too_large(picture: Path) -> InputError:
+    return InputError("picture_unreadable", f"{picture} is too large. Cut it down to the QR code.")
 
 
 def _on_white(image: Image.Image) -> Image.Image:

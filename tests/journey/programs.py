@@ -128,6 +128,8 @@ class Programs:
             "HOME": str(home),
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
+            # No test writes into the keyring of whoever runs it.
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
             "COLUMNS": "200",
             "PYTHONUNBUFFERED": "1",  # a pipe is no terminal: without this, lines would come late or never
         }

@@ -146,6 +146,10 @@ class Lane:
                 await asyncio.gather(*restart)
                 person.approves, person.pin, heard_before = True, PIN, len(person.phone.told)
                 again = await self._pay(person, f"after storm {weather.seed}", 0.0)
+                if again.reason in (NotSettled.READER_UNAVAILABLE, NotSettled.HANDSET_UNREACHABLE):
+                    # On a machine too busy for the short patience of TIMES; what hangs fails once more.
+                    await self._phone_ended(person, again)
+                    again = await self._pay(person, f"once more after storm {weather.seed}", 0.0)
                 if not again.completed:
                     told = "; ".join(
                         f"{one.kind.name} {one.detail}" if isinstance(one, Notice) else one.step.name

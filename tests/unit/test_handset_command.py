@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import stat
@@ -12,20 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
+from bless.backends.attribute import GATTAttributePermissions
+from bless.backends.characteristic import GATTCharacteristicProperties
 
 from handset_client.adapters.credential_file import FILE_NAME, CredentialFile
+from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.cli import main
 from handset_client.ports import Credential
 from handset_client.settings import check_transport
+from protocol import gatt
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import InputError
-from protocol.identifiers import HandsetId, IssuerId, PhoneNumber, PublicKey, mint
+from protocol.identifiers import HandsetId, IssuerId, PhoneNumber, PublicKey, ReaderId, mint
+from virtual_radio.bless_backend import VirtualBlessServer
+from virtual_radio.ether import Ether
 
 TOKEN = "token-of-this-phone"
 HANDSET = HandsetId(mint("hst", b"\x01" * 16))
 SECRET = bytes(range(16))
+NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+"""No test writes into the keyring of whoever runs it."""
 
 
 class Issuer:
@@ -89,7 +99,11 @@ async def start(arguments: Sequence[str], data: Path) -> asyncio.subprocess.Proc
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        },
     )
 
 
@@ -203,7 +217,7 @@ async def test_a_signal_ends_it_in_good_order(
     issuer: Issuer, url: str, tmp_path: Path, number: signal.Signals, unused_tcp_port: int
 ) -> None:
     enrolled(tmp_path, url)
-    process = await start(["run", "--radio", f"virtual:127.0.0.1:{unused_tcp_port}"], tmp_path)
+    process = await start(["run", "--terminal", "--radio", f"virtual:127.0.0.1:{unused_tcp_port}"], tmp_path)
     async with asyncio.timeout(30):
         await issuer.connected.wait()
         assert process.stdout is not None
@@ -229,6 +243,80 @@ def test_plain_http_elsewhere_must_be_asked_for_by_name(url: str) -> None:
     with pytest.raises(InputError, match="--allow-unencrypted-issuer"):
         check_transport(url, allow_unencrypted=False)
     assert check_transport(url, allow_unencrypted=True) == url
+
+
+async def test_enrolling_from_a_picture(issuer: Issuer, url: str, tmp_path: Path) -> None:
+    segno.make(code(url), error="m").save(str(tmp_path / "code.png"), scale=5)
+    status, out, err = await run(["enrol", "--qr", str(tmp_path / "code.png")], tmp_path)
+    assert (status, err) == (0, "")
+    assert "can be deleted" in out
+    credential = CredentialFile(tmp_path).load()
+    assert credential is not None
+    assert credential.token == TOKEN
+
+
+async def test_forgetting(issuer: Issuer, url: str, tmp_path: Path) -> None:
+    enrolled(tmp_path, url)
+    (tmp_path / "payments.jsonl").write_text("{}\n")
+    status, out, _ = await run(["forget"], tmp_path)
+    assert status == 0
+    assert f"tell them to block {HANDSET}" in out
+    assert names(tmp_path) == ["payments.jsonl"]
+    status, out, _ = await run(["forget", "--history"], tmp_path)
+    assert (status, names(tmp_path)) == (0, [])
+    assert "nothing of one is left" in out
+
+
+async def test_readers_are_listed_chosen_and_forgotten(tmp_path: Path) -> None:
+    near, far = ReaderId(bytes.fromhex("0a1b2c3d4e5f6071")), ReaderId(bytes.fromhex("0affffffffffffff"))
+    preferences = PreferencesFile(tmp_path)
+    async with Ether() as ether:
+        server = VirtualBlessServer(gatt.device_name(near), await ether.add_device("reader"))
+        server.read_request_func = lambda characteristic: characteristic.value
+        await server.add_new_service(gatt.SERVICE_UUID)
+        info = bytearray(gatt.ReaderInfo((1,), near, 1, (0, 1)).encode())
+        readable = (GATTCharacteristicProperties.read, info, GATTAttributePermissions.readable)
+        await server.add_new_characteristic(gatt.SERVICE_UUID, gatt.READER_INFO_UUID, *readable)
+        await server.start()
+        port = await ether.serve("127.0.0.1", 0)
+        radio = ["--radio", f"virtual:127.0.0.1:{port}", "--seconds", "0.5"]
+
+        status, out, err = await run(["readers", *radio], tmp_path)
+        assert (status, err) == (0, "")
+        assert "0a1b-2c3d-4e5f-6071" in out
+        assert "dBm" in out
+        assert "None is chosen" in out
+
+        # A name counts when its reader is in range or was used before; a whole id always.
+        status, out, err = await run(["readers", *radio, "choose", "BR-0a1b"], tmp_path)
+        assert (status, err) == (0, "")
+        assert preferences.load().reader == near
+        _, out, _ = await run(["readers", *radio, "--json"], tmp_path)
+        listed = json.loads(out)
+        assert listed["chosen"] == listed["in_range"][0]["reader_id"] == "0a1b-2c3d-4e5f-6071"
+        await server.stop()
+
+    preferences.save(preferences.load().saw(far).saw(near))
+    status, _, err = await run(["readers", "choose", "0a"], tmp_path)
+    assert (status, "Give more of the id" in err) == (1, True)
+    assert (await run(["readers", "choose", "0aff-ffff-ffff-ffff"], tmp_path))[0] == 0
+    assert preferences.load().reader == far
+    assert (await run(["readers", "forget", "0aff"], tmp_path))[0] == 0
+    assert (preferences.load().reader, preferences.load().readers) == (None, (near,))
+    assert (await run(["readers", "forget"], tmp_path))[0] == 0
+    assert preferences.load().readers == ()
+
+
+async def test_a_list_of_readers_without_bluetooth_says_what_is_missing(tmp_path: Path) -> None:
+    status, _, err = await run(["readers", "--seconds", "0.2"], tmp_path)
+    if status == 0:
+        pytest.skip("this machine has Bluetooth")
+    assert "Bluetooth" in err
+    assert "Traceback" not in err
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def enrolled(data: Path, url: str) -> None:

@@ -1,0 +1,98 @@
+"""`handset-client run` with the phone's screen in the browser: the page, and the terminal beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from handset_client.adapters.desktop_browser import has_desktop, open_in_browser
+from handset_client.adapters.history_file import HistoryFile
+from handset_client.adapters.keyboard import Keyboard
+from handset_client.adapters.preferences_file import PreferencesFile
+from handset_client.adapters.web_screen import WebScreen
+from handset_client.effects import Ending, Notice
+from handset_client.issuer_frames import PaymentRequest
+from handset_client.phone_view import HISTORY_SHOWN, PhoneView
+from handset_client.preferences import Preferences
+from handset_client.scripted import Shown
+from handset_client.wording import ending_text, notice_text, request_text, step_text, system_language
+from protocol.errors import InputError
+
+
+@asynccontextmanager
+async def page(
+    directory: Path, *, port: int | None, browser: bool, stop: asyncio.Event
+) -> AsyncIterator[WebScreen]:
+    """The page, served and opened. Key L gives another link, Q sets `stop`.
+
+    Raises InputError (page_port_taken) where nothing can listen.
+    """
+    store = PreferencesFile(directory)
+    history = await HistoryFile(directory).past_payments(HISTORY_SHOWN)
+    view = PhoneView(store.load(), system_language(), history)
+    screen = WebScreen(view, port=port, save=_saving(store), show=_printing(view))
+    try:
+        await screen.__aenter__()
+    except OSError as error:
+        raise InputError(
+            "page_port_taken",
+            f"The phone's page cannot be served: {error.strerror or error}. "
+            "Choose another --port, or use --terminal.",
+        ) from None
+    try:
+        with Keyboard(sys.stdin) as keyboard:
+            keys = asyncio.create_task(_heed(keyboard, screen, stop))
+            link = screen.new_link()
+            print(f"The phone's screen: {link}", flush=True)
+            print("The link works once. Press L for another, Q to quit.", flush=True)
+            if browser and has_desktop():
+                open_in_browser(link)
+            try:
+                yield screen
+            finally:
+                keys.cancel()
+                await asyncio.gather(keys, return_exceptions=True)
+    finally:
+        await screen.close()
+
+
+async def _heed(keyboard: Keyboard, screen: WebScreen, stop: asyncio.Event) -> None:
+    while True:
+        try:
+            key = await keyboard.next_key()
+        except EOFError:
+            return  # started without a terminal: the page is all there is
+        if key == "l":
+            print(f"Another link: {screen.new_link()}", flush=True)
+        elif key == "q":
+            stop.set()
+
+
+def _saving(store: PreferencesFile) -> Callable[[Preferences], None]:
+    """Only what is chosen on the page is written; the readers used are written elsewhere meanwhile."""
+
+    def save(chosen: Preferences) -> None:
+        kept = store.load()
+        store.save(replace(kept, language=chosen.language, theme=chosen.theme, reader=chosen.reader))
+
+    return save
+
+
+def _printing(view: PhoneView) -> Callable[[Shown], None]:
+    def show(shown: Shown) -> None:
+        match shown:
+            case PaymentRequest():
+                line = request_text(shown, view.language)
+            case Ending():
+                line = " ".join(ending_text(shown, view.language))
+            case Notice():
+                line = notice_text(shown, view.language)
+            case _:
+                line = step_text(shown.step, view.language)
+        print(line, flush=True)
+
+    return show
