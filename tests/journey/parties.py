@@ -13,35 +13,25 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bumble.device import Device
 
-from handset_client.adapters.bleak_link import Backends, BleakReaderLink
+from handset_client.adapters.bleak_link import Backends
 from handset_client.adapters.enrolment_http import enrol as enrol_handset
-from handset_client.adapters.history_file import HistoryFile
-from handset_client.adapters.issuer_socket import IssuerSocket, SocketSettings
-from handset_client.adapters.link_session import LinkSettings
-from handset_client.issuer_frames import FromReader, OutcomeWanted, PaymentOver, Result
-from handset_client.ports import Credential, IssuerUp
-from handset_client.relay_call import Patience
-from handset_client.service import HandsetService
 from issuer_server import service as issuer_service
 from issuer_server.enrolments import IssuerAddress, issue_code
 from issuer_server.keys import IssuerKeys, create_keys, load_keys
 from issuer_server.ledger import check_trial_balance
 from issuer_server.live_payments import LivePayment, PaymentSecrets
-from issuer_server.payment import Deadlines
 from issuer_server.seed import SAMPLE_CARDHOLDERS, Seeded, seed
 from issuer_server.settings import Settings
 from merchant_terminal.issuer_api import ApiKey, IssuerApi
 from merchant_terminal.payment import Charge, Payment
 from protocol import gatt
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
-from protocol.identifiers import IssuerId, PaymentId, ReaderId, check_payment_id, mint, parse_phone_number
-from protocol.messages import PROTOCOL_VERSION, MessageType
+from protocol.identifiers import IssuerId, PaymentId, ReaderId, check_payment_id, parse_phone_number
+from protocol.messages import PROTOCOL_VERSION
 from protocol.money import Money, currency
 from protocol.sealing import PaymentKey
 from protocol.signing import SigningKey
@@ -57,8 +47,9 @@ from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
 from reader_peripheral.settings import FIRMWARE, MODEL_CODE, Limits
 from tests.journey.person import Person
+from tests.journey.phone import Phone as Phone
 from tests.journey.programs import free_port
-from tests.journey.taps import Handed, TappedIssuerLink, TappedReaderLink, Way, Wire
+from tests.journey.times import Times as Times
 from virtual_radio.bleak_backend import backends
 from virtual_radio.ether import Ether
 
@@ -66,17 +57,6 @@ ISSUER_ID = IssuerId("issuer.test")
 PHONE = parse_phone_number(SAMPLE_CARDHOLDERS[0].phone)
 PRICE = 1200
 JPY = currency("JPY")
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Every wait that a test may want short; seconds."""
-
-    issuer: Deadlines = field(default_factory=Deadlines)
-    reader: Limits = field(default_factory=Limits)
-    phone: Patience = field(default_factory=Patience)
-    link: LinkSettings = field(default_factory=lambda: LinkSettings(gather=0.03, pauses=(0.02, 0.1), hang_up=0.5))
-    pin_attempts: int = 1
 
 
 class Issuer:
@@ -146,81 +126,6 @@ class Reader:
         self.service = ReaderService(
             self.session, link, person.swiper, person.keypad, person.display, secrets.token_bytes
         )
-
-
-class Phone:
-    """One handset program: service, tapped links, and what passed."""
-
-    def __init__(
-        self, credential: Credential, radio: Backends, person: Person, folder: Path, times: Times
-    ) -> None:
-        self.wire: Wire = Wire("the phone's links")
-        self.issuer_link = TappedIssuerLink(
-            IssuerSocket(
-                credential.issuer_url, credential.token, SocketSettings(first_pause=0.02, longest_pause=0.1)
-            ),
-            self.wire,
-        )
-        self.reader_link = TappedReaderLink(BleakReaderLink(times.link, radio), self.wire)
-        self.service = HandsetService(
-            self.reader_link, self.issuer_link, person.phone, HistoryFile(folder), times.phone
-        )
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Run until `stop`; returns once the issuer has welcomed it."""
-        self._task = asyncio.create_task(self.service.run(self._stop))
-        await self.wire.until(lambda passed: isinstance(passed[1], IssuerUp))
-
-    async def stop(self) -> None:
-        """Quit as a person does."""
-        self._stop.set()
-        if self._task is not None:
-            await self._task
-
-    def heard(self, kind: type[object], payment_id: str) -> list[Any]:
-        """What of a kind the issuer told this phone about a payment."""
-        return [
-            frame
-            for way, frame in self.wire.entries
-            if way is Way.FROM_ISSUER and isinstance(frame, kind) and _payment_of(frame) == payment_id
-        ]
-
-    def told_the_end(self, payment_id: str) -> bool:
-        """Whether the issuer told the phone that the payment is over."""
-        return bool(self.heard(Result, payment_id) or self.heard(PaymentOver, payment_id))
-
-    def brought(self, kind: MessageType, payment_id: str) -> list[Handed]:
-        """What of a kind the phone handed to the reader for a payment."""
-        return [
-            item
-            for way, item in self.wire.entries
-            if way is Way.TO_READER
-            and isinstance(item, Handed)
-            and item.kind is kind
-            and item.payment_id == payment_id
-        ]
-
-    def carried(self, payment_id: str) -> list[FromReader]:
-        """What of the reader's the phone sent on for a payment, in order."""
-        return [
-            frame
-            for way, frame in self.wire.entries
-            if way is Way.TO_ISSUER and isinstance(frame, FromReader) and frame.payment_id == payment_id
-        ]
-
-    async def caught_up(self) -> None:
-        """Once this returns, everything that the issuer had said by now has reached the phone."""
-        probe = PaymentId(mint("pay", secrets.token_bytes(16)))
-        self.issuer_link.inject(OutcomeWanted(probe))
-        await self.wire.until(
-            lambda passed: isinstance(passed[1], PaymentOver) and passed[1].payment_id == probe
-        )
-
-
-def _payment_of(frame: object) -> str | None:
-    return getattr(frame, "payment_id", None)
 
 
 class Parties:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from handset_client.effects import Notice, NoticeKind
 from reader_peripheral import screens
-from tests.journey.parties import PRICE, _payment_of, parties
+from tests.journey.parties import PRICE, parties
 from tests.journey.person import Person
+from tests.journey.phone import payment_of
 from tests.journey.taps import Way
 
 
@@ -47,7 +48,7 @@ async def test_two_payments_at_once_are_queued_and_not_mixed(tmp_path: Path) -> 
         ]
 
         # The wire: what went to the reader for the first, all of it before anything for the second.
-        carried = [_payment_of(item) for way, item in world.phone.wire.entries if way is Way.TO_READER]
+        carried = [payment_of(item) for way, item in world.phone.wire.entries if way is Way.TO_READER]
         assert carried == sorted(carried, key=[request.payment_id for request in asked].index)
 
         # The reader: each bill with its own amount, never one's amount with the other's order.
