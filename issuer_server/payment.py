@@ -65,7 +65,6 @@ class PaymentEvent(Enum):
     CARD_BLOCKED = auto()
     CARD_NOT_CARDHOLDERS = auto()
     PIN_NEEDED = auto()
-    PIN_NOT_NEEDED = auto()
     # the PIN (S16 to S22)
     PIN_ARRIVED = auto()
     PIN_TIME_OVER = auto()
@@ -176,7 +175,6 @@ _FORWARD: Final[Mapping[tuple[PaymentState, PaymentEvent], Move[PaymentState, Ef
     (_S.KEY_OFFERED, _E.CARD_ARRIVED): Move(_S.CARD_RECEIVED, (_F.OPEN_CARD,)),
     (_S.CARD_RECEIVED, _E.CARD_OPENED): Move(_S.CARD_RECEIVED, (_F.LOOK_UP_CARD,)),
     (_S.CARD_RECEIVED, _E.PIN_NEEDED): Move(_S.PIN_REQUESTED, (_F.STORE, _F.SEND_PIN_REQUEST)),
-    (_S.CARD_RECEIVED, _E.PIN_NOT_NEEDED): Move(_S.SETTLING, (_F.SETTLE,)),
     # From here on a merchant's cancel comes too late: the PIN is in the issuer's hands.
     (_S.PIN_REQUESTED, _E.PIN_ARRIVED): Move(_S.SETTLING, (_F.OPEN_PIN,)),
     (_S.SETTLING, _E.PIN_OPENED): Move(_S.SETTLING, (_F.CHECK_PIN,)),

@@ -154,8 +154,6 @@ class PaymentEffects:
         # A stripe whose date differs from the table's is that of a card since replaced.
         if read.expired(today) or read.expiry != card.expiry:
             return PaymentEvent.CARD_EXPIRED
-        if not card.pin_verifier:
-            return PaymentEvent.PIN_NOT_NEEDED
         return PaymentEvent.PIN_NEEDED if card.pin_tries_left > 0 else PaymentEvent.PIN_BLOCKED
 
     async def _send_pin_request(self, live: LivePayment) -> None:

@@ -35,7 +35,6 @@ FORWARD = {
     (S.KEY_OFFERED, E.CARD_ARRIVED): S.CARD_RECEIVED,
     (S.CARD_RECEIVED, E.CARD_OPENED): S.CARD_RECEIVED,
     (S.CARD_RECEIVED, E.PIN_NEEDED): S.PIN_REQUESTED,
-    (S.CARD_RECEIVED, E.PIN_NOT_NEEDED): S.SETTLING,
     (S.PIN_REQUESTED, E.PIN_ARRIVED): S.SETTLING,
     (S.SETTLING, E.PIN_OPENED): S.SETTLING,
     (S.SETTLING, E.PIN_RIGHT): S.SETTLING,
@@ -99,6 +98,14 @@ def test_every_state_and_event_is_listed_or_refused(state: S, event: E) -> None:
             PAYMENT_TABLE.step(state, event)
         assert state.name in str(refusal.value)
         assert event.name in str(refusal.value)
+
+
+def test_nothing_settles_without_a_pin_that_was_right() -> None:
+    """The reader says 'not paid' where it leaves a payment before its PIN is out: that must be true."""
+    moves = [(state, event) for state, event in itertools.product(S, E) if PAYMENT_TABLE.allows(state, event)]
+    assert [m for m in moves if F.SETTLE in PAYMENT_TABLE.step(*m).effects] == [(S.SETTLING, E.PIN_RIGHT)]
+    into = [m for m in moves if m[0] is not S.SETTLING and PAYMENT_TABLE.step(*m).to is S.SETTLING]
+    assert into == [(S.PIN_REQUESTED, E.PIN_ARRIVED)]
 
 
 @pytest.mark.parametrize("event", ENDS)
