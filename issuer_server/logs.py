@@ -1,11 +1,14 @@
-"""Logs for machines: one JSON object a line, from the fields that our own records carry and no others."""
+"""Logs: plain lines for a person at a terminal; for programs one JSON object a line, of our own fields alone.
+
+In both an exception appears by its type: texts and tracebacks of others may quote what passed through.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TextIO
 
 _FIELDS: Final = (
     "payment_id",
@@ -33,6 +36,26 @@ class JsonLines(logging.Formatter):
         for name in _FIELDS:
             if (value := getattr(record, name, None)) is not None:
                 line[name] = value if isinstance(value, int) else str(value)
-        if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = record.exc_info[0].__name__
+        if exception := _exception(record):
+            line["exception"] = exception
         return json.dumps(line)
+
+
+class PlainLines(logging.Formatter):
+    """Local time and message; the level where something is wrong."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        exception = _exception(record)
+        return f"{time} {level}{record.getMessage()}" + (f" ({exception})" if exception else "")
+
+
+def formatter_for(stream: TextIO) -> logging.Formatter:
+    """Plain lines where a person reads along, JSON for a file, a pipe or a journal."""
+    return PlainLines() if stream.isatty() else JsonLines()
+
+
+def _exception(record: logging.LogRecord) -> str | None:
+    kind = record.exc_info[0] if record.exc_info else None
+    return None if kind is None else kind.__name__

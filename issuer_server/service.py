@@ -92,9 +92,7 @@ async def start(
         closing.push_async_callback(application.stop, settings.stop_grace)
         site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
         await site.start()
-        url = _url(settings, runner)
-        _log.info("issuer %s listens on %s", settings.issuer_id, url)
-        yield RunningIssuer(url, bus, application, storage, channel)
+        yield RunningIssuer(_url(settings, runner), bus, application, storage, channel)
 
 
 def http_application(

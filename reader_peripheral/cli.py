@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--data-dir", metavar="DIR", help=f"where identity and issuer are kept (or {settings.DATA_VARIABLE})"
+        "--data", metavar="DIR", help=f"where identity and issuer are kept (or {settings.DATA_VARIABLE})"
     )
     shared.add_argument(
         "--settings", metavar="FILE", help=f"which devices it has (or {SETTINGS_VARIABLE}, {SYSTEM_SETTINGS})"
@@ -104,7 +104,7 @@ def _set_up_logging(verbose: bool) -> None:
 
 
 def _identity(options: argparse.Namespace) -> int:
-    store = FileKeyStore(settings.data_directory(options.data_dir))
+    store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None:
         raise BlindRelayError(_NOT_ENROLLED)
@@ -119,7 +119,7 @@ def _identity(options: argparse.Namespace) -> int:
 def _enrol(options: argparse.Namespace) -> int:
     code = enrolment.read_code(_ask_code())
     tls = settings.tls_context(options.ca_file)
-    store = FileKeyStore(settings.data_directory(options.data_dir))
+    store = FileKeyStore(settings.data_directory(options.data))
     candidate = enrolment.prepare(
         store,
         code,
@@ -143,14 +143,14 @@ def _ask_code() -> str:
 
 def _run(options: argparse.Namespace) -> int:
     place = settings.parse_radio(options.radio)
-    store = FileKeyStore(settings.data_directory(options.data_dir))
+    store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None or issuer is None:
         raise BlindRelayError(_NOT_ENROLLED)
     devices = settings.read_settings(settings_path(options.settings))
     harden_process()
     key = SigningKey.from_seed(seed)
-    owed = OwedFile(settings.data_directory(options.data_dir))
+    owed = OwedFile(settings.data_directory(options.data))
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
     radio = _radio(place, options)
     language = Language(options.language) if options.language else devices.display.language

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from issuer_server.commands.desk import (
@@ -96,7 +97,7 @@ async def run_command(arguments: argparse.Namespace) -> None:
     """Serve until told to stop; says where, once it takes requests."""
     settings = settings_of(arguments)
     # Here and not above: the administration commands start without the server's libraries.
-    from issuer_server.logs import JsonLines
+    from issuer_server.logs import formatter_for
     from issuer_server.service import RunningIssuer, run
 
     def say(issuer: RunningIssuer) -> None:
@@ -107,7 +108,7 @@ async def run_command(arguments: argparse.Namespace) -> None:
         print(line, flush=True)
 
     to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(JsonLines())
+    to_stderr.setFormatter(formatter_for(sys.stderr))
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
     try:
         await run(settings, on_started=say)

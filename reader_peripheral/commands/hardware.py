@@ -148,7 +148,7 @@ def _bluez(adapter: str | None) -> list[Finding]:
 
 
 def _enrolled(options: argparse.Namespace) -> Iterator[Finding]:
-    folder = settings.data_directory(options.data_dir)
+    folder = settings.data_directory(options.data)
     try:
         issuer = FileKeyStore(folder).issuer()
     except BlindRelayError as problem:

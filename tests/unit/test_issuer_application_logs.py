@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import re
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from issuer_server.logs import JsonLines
-from issuer_server.payment import PaymentState
-from issuer_server.storage.sqlite import SqliteStorage
-from protocol.signing import digest
+from issuer_server.logs import JsonLines, PlainLines, formatter_for
 from tests.unit.issuer_bench import PAN, b64, bench, unb64
 
 
@@ -54,27 +51,23 @@ def test_an_exception_is_logged_by_its_type_alone() -> None:
     assert PAN not in json.dumps(line)
 
 
-async def test_a_card_without_a_pin_is_not_asked_for_one(tmp_path: Path) -> None:
-    class NoPin:
-        """The real storage, whose cards have no PIN verifier."""
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-        def __init__(self, real: SqliteStorage) -> None:
-            self._real = real
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._real, name)
+def test_a_person_reads_lines_and_a_program_json() -> None:
+    assert isinstance(formatter_for(Terminal()), PlainLines)
+    assert isinstance(formatter_for(io.StringIO()), JsonLines)
 
-        async def card_by_index(self, index: Any) -> Any:
-            card = await self._real.card_by_index(index)
-            return card and replace(card, pin_verifier=b"")
 
-    def wrap(storage: SqliteStorage) -> Any:
-        return NoPin(storage)
-
-    async with bench(tmp_path, wrap_storage=wrap) as issuer:
-        payment_id = await issuer.offered()
-        await issuer.from_reader(payment_id, "card_envelope", issuer.reader.swipe())
-        assert (await issuer.ended(payment_id)).state is PaymentState.COMPLETED
-        outcome = await issuer.outcome(payment_id)
-        assert outcome.last_message == digest(issuer.reader.last_sent)
-        assert "pin_request" not in issuer.phone.heard_kinds(payment_id)
+def test_a_plain_line_is_time_message_and_what_is_wrong() -> None:
+    said = logging.LogRecord("x", logging.INFO, "f", 1, "payment %s: calling", ("pay_1",), None)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d payment pay_1: calling", PlainLines().format(said))
+    try:
+        raise ValueError(PAN)
+    except ValueError:
+        failed = logging.LogRecord("x", logging.ERROR, "f", 1, "it failed", (), sys.exc_info())
+    line = PlainLines().format(failed)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d error: it failed \(ValueError\)", line)
+    assert PAN not in line

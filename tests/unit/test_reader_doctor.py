@@ -188,7 +188,7 @@ def test_adapters(objects: dict[str, tuple[bool, bool]], wanted: str | None, lev
 def test_the_command_prints_json_and_fails_on_faults(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert cli.main(["doctor", "--json", "--data-dir", str(tmp_path)]) == 1
+    assert cli.main(["doctor", "--json", "--data", str(tmp_path)]) == 1
     findings = json.loads(capsys.readouterr().out)
     assert {"check": "enrolment", "level": "fault"}.items() <= findings[2].items()
     assert all(finding["remedy"] for finding in findings if finding["level"] == "fault")
@@ -197,7 +197,7 @@ def test_the_command_prints_json_and_fails_on_faults(
 def test_settings_that_make_no_sense_are_a_finding(tmp_path: Path) -> None:
     wrong = tmp_path / "reader.toml"
     wrong.write_text('[display]\nkind = "oled"\n')
-    options = argparse.Namespace(data_dir=str(tmp_path), settings=str(wrong), adapter=None)
+    options = argparse.Namespace(data=str(tmp_path), settings=str(wrong), adapter=None)
     found = only(hardware.examine(options, MadeUp(tmp_path)), "settings")
     assert found.level is Level.FAULT
     assert "ssd1306" in found.seen
