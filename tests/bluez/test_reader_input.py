@@ -63,7 +63,7 @@ def learn(machine: Machine, role: str, keyboard: UsbKeyboard, typed: str) -> str
 
 
 def test_learn_writes_down_which_is_which_and_shows_no_card(machine: Machine) -> None:
-    machine.guest.run("sh", "-c", _INSTALL)
+    assert machine.guest.start("pip", "sh", "-c", _INSTALL).finish(patience=400) == 0
     # The processor is emulated: a pause between two characters can be long.
     machine.guest.run("sh", "-c", f"printf '[swiper]\\nidle_seconds = 2.0\\n' > {SETTINGS}", user="reader")
     said = learn(machine, "swiper", UsbKeyboard.MAGSTRIPE, STRIPE)
