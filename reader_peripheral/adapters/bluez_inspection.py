@@ -30,6 +30,10 @@ async def adapters(wanted: str | None) -> list[Finding]:
     except PermissionError as problem:
         remedy = "Run: sudo usermod -aG bluetooth $USER, and log in again"
         return [Finding("D-Bus", Level.FAULT, f"this user may not speak to bluetoothd ({problem})", remedy)]
+    except TimeoutError:
+        # A bus that knows bluetoothd and cannot start it: no kernel support, or no adapter ever seen.
+        remedy = "Run: sudo systemctl restart bluetooth; does /sys/class/bluetooth have an adapter?"
+        return [Finding("bluetoothd", Level.FAULT, "does not answer", remedy)]
     except LookupError:
         remedy = "Run: sudo systemctl enable --now bluetooth"
         return [Finding("bluetoothd", Level.FAULT, "does not run", remedy)]
