@@ -51,7 +51,8 @@ class Candidates:
                         problems.append(problem)
                         continue
                     self._taken.append(_Taken(Candidate(identity, SwiperKind.MAGTEK_HID), raw, listener))
-        if not self._taken:
+        # One that is busy is most likely the one that is looked for: the reader itself has it.
+        if not self._taken or any(problem.errno == errno.EBUSY for problem in problems):
             raise LearningError(_none_taken(self._role, problems))
         return [taken.candidate for taken in self._taken]
 
@@ -138,10 +139,10 @@ def _take(path: Path) -> InputNode:
 
 def _none_taken(role: Role, problems: list[OSError]) -> str:
     codes = {problem.errno for problem in problems}
+    if errno.EBUSY in codes:
+        return "A program has grabbed a keyboard. Stop the reader first: systemctl stop blind-relay-reader"
     if codes & {errno.EACCES, errno.EPERM}:
         return "The keyboards may not be read. Add this user to the group 'input', or use sudo."
-    if errno.EBUSY in codes:
-        return "The keyboards are taken. Stop the reader first: systemctl stop blind-relay-reader"
     return (
         f"There is no keyboard and no MagTek reader here: plug the {role} in. See: reader-peripheral doctor"
     )

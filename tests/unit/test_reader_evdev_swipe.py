@@ -8,6 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.track_data import Swipe, TrackFault
 from reader_peripheral.adapters import wedge_swipe
@@ -21,6 +23,7 @@ from tests.unit.reader_input_fakes import (
     NUM_LOCK,
     REPORT,
     FakePort,
+    event,
     key,
     tap,
     typed,
@@ -265,12 +268,34 @@ def test_a_number_that_is_no_character_makes_nothing() -> None:
     assert "".join(_fed(key(56, 1) + tap(30) + key(56, 0) + typed("x"))) == "x", "Alt and a letter is nothing"
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((0, 1, 1, 1, 4, 17)), st.integers(0, 0x2FF), st.integers(-1, 2)),
+        max_size=200,
+    )
+)
+def test_any_events_are_a_swipe_or_a_fault_and_never_an_error(sent: list[tuple[int, int, int]]) -> None:
+    async def swipe() -> None:
+        desk = Desk()
+        await desk.swiper.open(desk.take)
+        desk.swiper.arm()
+        read = b"".join(event(*parts) for parts in sent)
+        for at in range(0, len(read), 24 * 64):
+            desk.swiper._on_read(memoryview(read)[at : at + 24 * 64])
+        desk.swiper.finish()
+        await desk.swiper.close()
+        assert not any(desk.swiper._buffer)
+
+    asyncio.run(swipe())
+
+
 def _fed(sent: bytes) -> Iterator[str]:
     from reader_peripheral.adapters.input_events import KeyEvents
 
     keyboard = UsKeyboard()
-    for event in KeyEvents().keys(memoryview(sent)):
-        assert event is not None
-        character = keyboard.feed(*event)
+    for pressed in KeyEvents().keys(memoryview(sent)):
+        assert pressed is not None
+        character = keyboard.feed(*pressed)
         if character is not None:
             yield chr(character)

@@ -111,6 +111,22 @@ async def test_keyboards_that_cannot_be_had_are_said(desk: Desk, number: int, re
         Candidates(Role.SWIPER).attach(Listener(Role.SWIPER))
 
 
+async def test_one_busy_keyboard_is_said_though_others_are_free(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(path: Path) -> FakeNode:
+        if path.name == "reader":
+            raise OSError(16, "busy")
+        return desk.nodes[path.name]
+
+    monkeypatch.setattr(candidates_file, "_take", take)
+    candidates = Candidates(Role.SWIPER)
+    with pytest.raises(LearningError, match="Stop the reader first"):
+        candidates.attach(Listener(Role.SWIPER))
+    candidates.detach()
+    assert desk.nodes["pad"].closed
+
+
 def test_where_it_is_plugged_in_counts_only_between_twins() -> None:
     twin = DeviceIdentity(0x1A2C, 2, "", "usb-9/input0", "another")
     ours, other, reader = (Candidate(identity, "keyboard") for identity in (PAD, twin, READER))

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol.track_data import Swipe, TrackError, TrackFault
 from reader_peripheral.adapters.magtek_hid import MagtekSwiper, find_hidraw, listed_hidraws, typed_by
@@ -50,6 +52,14 @@ def test_what_is_no_card_has_a_name(report: bytes, fault: TrackFault) -> None:
     with pytest.raises(TrackError) as caught:
         text_of(report)
     assert caught.value.fault is fault
+
+
+@given(st.binary(max_size=400) | st.binary(min_size=337, max_size=337))
+def test_any_report_is_characters_or_a_fault(report: bytes) -> None:
+    try:
+        assert len(list(typed_by(memoryview(report)))) <= 330
+    except TrackError:
+        pass
 
 
 async def test_one_good_track_is_enough_and_every_other_fault_is_told() -> None:
