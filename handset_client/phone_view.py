@@ -83,6 +83,7 @@ class Light(StrEnum):
 _READER_TROUBLE: Final = frozenset(
     {
         NoticeKind.READER_NOT_FOUND,
+        NoticeKind.READER_ABSENT,
         NoticeKind.READER_CONNECTION_LOST,
         NoticeKind.READER_FAILED,
         NoticeKind.READER_BUSY,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from handset_client.effects import End, Ending, Notice, NoticeKind, Step
+from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.texts.english import NOTICES, REASONS, STEPS
 from protocol.gatt import Status
@@ -23,6 +24,7 @@ __all__ = [
     "notice_text",
     "page_texts",
     "reason_text",
+    "request_text",
     "step_text",
     "system_language",
 ]
@@ -61,6 +63,13 @@ def system_language(environment: Mapping[str, str] = os.environ) -> Language:
         if value := environment.get(variable):
             return Language.JAPANESE if value.startswith("ja") else Language.ENGLISH
     return Language.ENGLISH
+
+
+def request_text(request: PaymentRequest, language: Language = Language.ENGLISH) -> str:
+    """One line for what a shop asks."""
+    asked = _TEXTS[language].PAGE["request_of"]
+    amount = format_money(request.amount)
+    return f"{asked.format(merchant=request.merchant_name, amount=amount)}: {request.order}"
 
 
 def step_text(step: Step, language: Language = Language.ENGLISH) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from handset_client.adapters.credential_file import write_privately
 from handset_client.effects import Ending, KeptOutcome
+from handset_client.past_payments import PastPayment, read_past_payments
 from protocol.errors import InputError
 from protocol.identifiers import PaymentId, ReaderId, check_payment_id, parse_reader_id, reader_id_text
 
@@ -38,6 +39,14 @@ class HistoryFile:
         """See History."""
         line = json.dumps(_line(ending, at), ensure_ascii=False) + "\n"
         await asyncio.to_thread(self._append, line)
+
+    async def past_payments(self, most: int) -> list[PastPayment]:
+        """The newest `most` ended payments, newest first, for a screen that shows them."""
+        try:
+            text = await asyncio.to_thread(self._payments.read_text, encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return read_past_payments(text.splitlines(), most)
 
     async def keep_outcome(self, kept: KeptOutcome, at: float) -> None:
         """See History."""

@@ -7,7 +7,6 @@ import json
 import logging
 import secrets
 import time
-import webbrowser
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any, Final, Self
@@ -32,7 +31,6 @@ from handset_client.ports import Answer
 from handset_client.preferences import Preferences
 from handset_client.scripted import Shown
 from handset_client.wording import page_texts
-from protocol.identifiers import ReaderId
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +55,6 @@ def _keep(_preferences: Preferences) -> None:
     """Nothing is saved."""
 
 
-def _any_reader(_reader: ReaderId | None) -> None:
-    """Nobody asks which reader."""
-
-
 def _silent(_shown: Shown) -> None:
     """Nobody looks on."""
 
@@ -76,8 +70,8 @@ class _Tab:
 class WebScreen:
     """Screen in the browser. Use as an async context manager; then :meth:`new_link` opens it.
 
-    `save` keeps changed settings (it runs in a thread and may raise OSError), `choose_reader` hears
-    which reader is wanted, `show` gets all that is shown, for the terminal beside.
+    `save` keeps changed settings and may raise OSError; `show` gets all that is shown, for the
+    terminal beside.
     """
 
     def __init__(
@@ -86,23 +80,18 @@ class WebScreen:
         *,
         port: int | None = None,
         save: Callable[[Preferences], None] = _keep,
-        choose_reader: Callable[[ReaderId | None], None] = _any_reader,
         show: Callable[[Shown], None] = _silent,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
         self._wanted_port = port
         self._save = save
-        self._choose_reader = choose_reader
         self._show = show
         self._unix_time = unix_time
         self._door = Door(lambda: secrets.token_urlsafe(SECRET_BYTES))
         self._files = _read_files()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue()
         self._tabs: set[_Tab] = set()
-        self._unsaved = asyncio.Event()
-        self._saver: asyncio.Task[None] | None = None
-        self._saved = view.preferences
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -116,7 +105,6 @@ class WebScreen:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         self.port = await self._listen(self._runner)
-        self._saver = asyncio.create_task(self._keep_saved())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -163,10 +151,6 @@ class WebScreen:
         ]
         await asyncio.gather(*farewells, return_exceptions=True)
         await runner.cleanup()
-        if self._saver is not None:
-            self._saver.cancel()
-            await asyncio.gather(self._saver, return_exceptions=True)
-            await self._save_now()
 
     # Listening
 
@@ -300,10 +284,7 @@ class WebScreen:
                 case Done(payment_id):
                     self._view.close_receipt(payment_id)
                 case Setting():
-                    before = self._view.preferences
-                    self._view.preferences = command.applied_to(before)
-                    if self._view.preferences.reader != before.reader:
-                        self._choose_reader(self._view.preferences.reader)
+                    self._set(command)
                 case Hello():
                     pass
             self._changed()
@@ -325,34 +306,19 @@ class WebScreen:
     def _changed(self) -> None:
         for tab in self._tabs:
             tab.changed.set()
-        if self._view.preferences != self._saved:
-            self._unsaved.set()
 
     # Settings
 
-    async def _keep_saved(self) -> None:
-        while True:
-            await self._unsaved.wait()
-            self._unsaved.clear()
-            await self._save_now()
-
-    async def _save_now(self) -> None:
-        preferences = self._view.preferences
-        if preferences == self._saved:
+    def _set(self, setting: Setting) -> None:
+        before = self._view.preferences
+        self._view.preferences = setting.applied_to(before)
+        if self._view.preferences == before:
             return
         try:
-            await asyncio.to_thread(self._save, preferences)
+            self._save(self._view.preferences)
         except OSError as error:
+            # They hold until the program ends; only the person's taste is lost with it.
             _log.warning("the settings could not be written: %s", error.strerror)
-        self._saved = preferences
-
-
-def open_in_browser(link: str) -> bool:
-    """Open the person's browser. False where there is none; then they follow the printed link."""
-    try:
-        return webbrowser.open(link)
-    except webbrowser.Error:
-        return False
 
 
 async def _send(tab: _Tab, content: dict[str, object]) -> None:

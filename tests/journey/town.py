@@ -107,7 +107,7 @@ class Town:
     def start_phone(self) -> Program:
         """Run the phone; the issuer knows that it is there when this returns."""
         self.phone = self._programs.start(
-            "phone", "handset-client", "run", "--radio", f"virtual:{self._plan.radio}"
+            "phone", "handset-client", "run", "--terminal", "--radio", f"virtual:{self._plan.radio}"
         )
         self.phone.expect("Waiting to be called")
         return self.phone
