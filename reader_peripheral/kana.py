@@ -158,4 +158,5 @@ def in_cells(lines: Lines) -> Lines:
         merchant=cell_text(lines.merchant),
         order=cell_text(lines.order),
         typed=lines.typed,
+        went_wrong=lines.went_wrong,
     )

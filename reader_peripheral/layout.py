@@ -26,6 +26,7 @@ SCROLL_BAR: Final = 3
 
 _LONGEST_PIN_SHOWN = 12
 _SPACE = " "
+_VOICING = ("ﾞ", "ﾟ")
 _JOINERS = "\u200c\u200d"
 _WIDE_SPACE = "\u3000"
 # Kinsoku: what may not begin a line in Japanese (JIS X 4051, the part that small displays meet).
@@ -84,7 +85,7 @@ def wrap(text: str, width: int, measure: Measure) -> list[str]:
         if line.strip(_SPACE):
             lines.append(line.rstrip(_SPACE))
         line = ""
-        for cluster in clusters(word):
+        for cluster in _unbroken(word):
             if line and measure((line + cluster).rstrip(_SPACE)) > width:
                 lines.append(line)
                 line = ""
@@ -94,6 +95,17 @@ def wrap(text: str, width: int, measure: Measure) -> list[str]:
     if line.strip(_SPACE):
         lines.append(line.rstrip(_SPACE))
     return lines
+
+
+def _unbroken(word: str) -> list[str]:
+    """What a line may not end within: half-width kana have their voicing in a cell of its own."""
+    pieces: list[str] = []
+    for cluster in clusters(word):
+        if pieces and cluster in _VOICING:
+            pieces[-1] += cluster
+        else:
+            pieces.append(cluster)
+    return pieces
 
 
 def _words(text: str) -> list[str]:
@@ -171,8 +183,8 @@ def character_pages(lines: Lines, *, columns: int, rows: int) -> tuple[Page, ...
         amount = amount_text(lines.amount, columns, len)
         if rows > 2:
             fixed.append(Row(amount, Look.AMOUNT))
-        else:  # two rows: the amount takes its turn, and the first one where nothing went wrong before
-            blocks.insert(len(lines.notes) if lines.typed is None else 0, [amount])
+        else:  # two rows: the amount takes its turn, the first one where nothing went wrong
+            blocks.insert(len(lines.notes) if lines.went_wrong else 0, [amount])
     return _pages(tuple(fixed), _deal(blocks, rows - len(fixed)))
 
 

@@ -24,8 +24,8 @@ class Language(StrEnum):
 class Lines:
     """A screen in words: the headline, what to know or do, and the signed bill.
 
-    `typed` is how many digits of a PIN are typed, None where none is asked for. A display may page what does
-    not fit, and cut anything but the amount.
+    `typed` is how many digits of a PIN are typed, None where none is asked for. `went_wrong` says that the
+    notes matter more than the bill. A display pages what does not fit.
     """
 
     headline: str
@@ -34,6 +34,7 @@ class Lines:
     merchant: str = ""
     order: str = ""
     typed: int | None = None
+    went_wrong: bool = False
 
     @property
     def details(self) -> tuple[str, ...]:
@@ -142,28 +143,34 @@ def describe(screen: screens.Screen, language: Language) -> Lines:
         case screens.BadSwipe(bill, fault, left):
             last = say("This is the last try.", "次が最後です。")
             tries = last if left == 1 else say(f"{left} tries left.", f"残り{left}回")
-            return _with_bill(say("Swipe again", "もう一度どうぞ"), bill, FAULTS[fault][japanese], tries)
+            return _with_bill(
+                say("Swipe again", "もう一度どうぞ"), bill, FAULTS[fault][japanese], tries, went_wrong=True
+            )
         case screens.EnterPin():
             return _enter_pin(screen, japanese)
         case screens.Working(bill):
             return _with_bill(say("Please wait", "お待ちください"), bill)
         case screens.Cancelling(bill, reason):
-            return _with_bill(say("Cancelling", "取消中"), bill, REASONS[reason][japanese])
+            return _with_bill(say("Cancelling", "取消中"), bill, REASONS[reason][japanese], went_wrong=True)
         case screens.Approved(bill):
             return _with_bill(say("APPROVED", "承認されました"), bill)
         case screens.NotSettled(bill, reason):
             why = (REASONS[reason][japanese],) if reason is not None else ()
             nothing_paid = say("No money was taken.", "代金は支払われていません。")
-            return _with_bill(say("NOT PAID", "お支払い不成立"), bill, *why, nothing_paid)
+            return _with_bill(say("NOT PAID", "お支払い不成立"), bill, *why, nothing_paid, went_wrong=True)
         case screens.Unknown(bill):
             ask = say("Result unknown: ask the shop.", "お店にご確認ください。")
             close = say("Enter: close", "Enterで閉じます。")
-            return _with_bill(say("DO NOT PAY AGAIN", "結果不明　再払い禁止"), bill, ask, close)
+            return _with_bill(
+                say("DO NOT PAY AGAIN", "結果不明　再払い禁止"), bill, ask, close, went_wrong=True
+            )
 
 
-def _with_bill(headline: str, bill: screens.Bill, *notes: str, typed: int | None = None) -> Lines:
+def _with_bill(
+    headline: str, bill: screens.Bill, *notes: str, typed: int | None = None, went_wrong: bool = False
+) -> Lines:
     merchant, order = shown(bill.merchant, LONGEST_MERCHANT_NAME), shown(bill.order, LONGEST_ORDER)
-    return Lines(headline, notes, bill.amount, merchant, order, typed)
+    return Lines(headline, notes, bill.amount, merchant, order, typed, went_wrong)
 
 
 def _enter_pin(screen: screens.EnterPin, japanese: bool) -> Lines:
@@ -182,4 +189,5 @@ def _enter_pin(screen: screens.EnterPin, japanese: bool) -> Lines:
         notes.append(f"残り{screen.tries_left}回" if japanese else f"{screen.tries_left} tries left.")
     notes.append(f"カード ****{screen.last_four}" if japanese else f"Card ****{screen.last_four}")
     headline = "暗証番号を入力" if japanese else "Enter PIN"
-    return _with_bill(headline, screen.bill, *notes, typed=screen.stars)
+    wrong = hint is not None or screen.again
+    return _with_bill(headline, screen.bill, *notes, typed=screen.stars, went_wrong=wrong)

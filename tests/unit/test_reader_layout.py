@@ -81,6 +81,23 @@ def test_joiners_hide_no_letters() -> None:
     assert len(clusters("Z\u0351\u0352!")) == 2
 
 
+def test_two_rows_begin_with_the_amount_or_with_what_went_wrong() -> None:
+    bill = screens.Bill("Kissaten Ao", LARGEST, "2 coffees")
+    for screen, first in (
+        (screens.Offer(bill), "USD9999999999.99"),
+        (screens.EnterPin(bill, "1111", 3, 0), "USD9999999999.99"),
+        (screens.EnterPin(bill, "1111", 2, 0, again=True), "ｱﾝｼｮｳﾊﾞﾝｺﾞｳｶﾞ"),
+        (screens.BadSwipe(bill, TrackFault.NO_END_SENTINEL, 2), "ｶｰﾄﾞｦ ｻｲｺﾞﾏﾃﾞ"),
+        (screens.NotSettled(bill, NotSettled.INSUFFICIENT_FUNDS), "ｻﾞﾝﾀﾞｶｶﾞ ﾀﾘﾏｾﾝ"),
+    ):
+        lines = in_cells(describe(screen, Language.JAPANESE))
+        assert character_pages(lines, columns=16, rows=2)[0].rows[1].text == first
+
+
+def test_a_kana_keeps_its_voicing() -> None:
+    assert wrap("ﾊﾞﾊﾞﾊﾞ", 3, len) == ["ﾊﾞ", "ﾊﾞ", "ﾊﾞ"]
+
+
 def test_words_stay_together_and_punctuation_stays_with_its_word() -> None:
     assert wrap("2 coffees and a cake", 10, cells) == ["2 coffees", "and a cake"]
     assert wrap("珈琲二、菓子一。", 6, cells) == ["珈琲", "二、菓", "子一。"]
