@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 0.5
 """How often a missing device is looked for: a listing of a few names in sysfs."""
+_EXCUSED_LOOKS: Final = 3
+"""After plugging in, udev takes a moment to let us open the node: no reason to tell anybody."""
 
 
 class DeviceNode(Protocol):
@@ -53,6 +55,7 @@ class AttachedDevice:
         self._node: DeviceNode | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._said = ""
+        self._excused = 0
 
     @property
     def present(self) -> bool:
@@ -65,10 +68,14 @@ class AttachedDevice:
         try:
             node = self._find()
         except OSError as problem:
-            self._say(logging.WARNING, _remedy(self._what, problem))
+            if self._excused:
+                self._excused -= 1
+            else:
+                self._say(logging.WARNING, _remedy(self._what, problem))
         else:
             if node is not None:
-                self._say(logging.INFO, f"the {self._what} is there")
+                # Whoever read that it is missing wants to read that it is not.
+                self._say(logging.WARNING if self._said else logging.INFO, f"the {self._what} is there")
                 self._node = node
                 asyncio.get_running_loop().add_reader(node.fileno(), self._on_readable)
                 return
@@ -103,6 +110,7 @@ class AttachedDevice:
         if count == 0:
             self._let_go()
             self._on_gone()
+            self._excused = _EXCUSED_LOOKS
             self.start()
             return
         try:

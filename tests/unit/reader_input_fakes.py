@@ -109,11 +109,14 @@ class FakePort:
     def __init__(self, *, plugged: bool = True) -> None:
         self.node: FakeNode | None = FakeNode() if plugged else None
         self.problem: OSError | None = None
+        self.problems: list[OSError] = []  # one for each look, before that
         self.looked = 0
         self.taken = asyncio.Event()
 
     def find(self) -> FakeNode | None:
         self.looked += 1
+        if self.problems:
+            raise self.problems.pop()
         if self.problem is not None:
             raise self.problem
         if self.node is not None:

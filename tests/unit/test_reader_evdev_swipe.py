@@ -243,6 +243,16 @@ async def test_a_device_that_cannot_be_had_is_said_with_its_remedy_and_tried_aga
     await desk.swiper.close()
 
 
+async def test_permissions_that_come_a_moment_after_the_node_are_no_news(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.port.unplug()
+    desk.port.problems = [OSError(errno.EACCES, "not yet") for _ in range(3)]
+    desk.port.plug()
+    await asyncio.wait_for(desk.port.taken.wait(), 5)
+    assert "group" not in caplog.text
+
+
 async def test_closing_while_it_waits_ends_the_waiting() -> None:
     desk = Desk()
     desk.port.node = None
