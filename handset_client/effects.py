@@ -145,7 +145,7 @@ class SendToIssuer:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Write to disk that a reader is owed an outcome; returns only when it is there."""
+    """Write to disk that a reader is owed an outcome, behind what was to be written before."""
 
     kept: KeptOutcome
 

@@ -1,7 +1,7 @@
 """The outcomes that readers are still owed, as the phone remembers them. Pure.
 
 A reader that took an offer waits for the issuer's signed outcome, in this session or a later one.
-The phone notes that on disk before the offer goes out, so that neither its own end nor the
+The phone notes that on disk as the offer goes out, so that neither its own end nor the
 issuer's leaves a reader without its answer for longer than it takes to meet again.
 """
 

@@ -98,7 +98,7 @@ class Effect(Enum):
     FORWARD_TO_READER = auto()
     FORWARD_TO_ISSUER = auto()
     REMEMBER_OFFER = auto()
-    """Note on disk that this reader will need an outcome, before it gets the offer."""
+    """Note on disk that this reader will need an outcome, as it gets the offer."""
     KEEP_OUTCOME = auto()
     """The outcome onto disk until the reader has it."""
     DELIVER_OUTCOME = auto()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from handset_client.effects import (
@@ -24,6 +25,7 @@ from handset_client.effects import (
     Tell,
 )
 from handset_client.issuer_frames import IssuerFrame
+from handset_client.notebook import Notebook
 from handset_client.ports import (
     Answer,
     History,
@@ -75,6 +77,7 @@ class HandsetService:
         self._patience = patience
         self._watch = watch
         self._unix_time = unix_time
+        self._notebook = Notebook(lambda why: screen.tell(Notice(NoticeKind.HISTORY_FAILED, why)))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set or the person quits; closes every port before it returns.
@@ -83,13 +86,15 @@ class HandsetService:
         """
         relay = Relay(self._patience, await self._history.kept_outcomes(self._unix_time()))
         self._issuer.start()
+        writing = asyncio.create_task(self._notebook.run(), name="notebook")
         try:
-            await self._serve(relay, stop)
+            await self._serve(relay, stop, writing)
         finally:
-            await self._perform(relay.stop(_now()))
-            await self._close()
+            self._perform(relay.stop(_now()))
+            self._notebook.close()
+            await self._close(writing)
 
-    async def _serve(self, relay: Relay, stop: asyncio.Event) -> None:
+    async def _serve(self, relay: Relay, stop: asyncio.Event, writing: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(_stopped(stop))
         reader = asyncio.create_task(self._reader.next_event())
         issuer = asyncio.create_task(self._issuer.next_event())
@@ -99,24 +104,28 @@ class HandsetService:
                 deadline = relay.deadline()
                 timeout = None if deadline is None else max(0.0, deadline - _now())
                 await asyncio.wait(
-                    (stopping, reader, issuer, person), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                    (stopping, reader, issuer, person, writing),
+                    timeout=timeout,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
+                if writing.done():
+                    writing.result()  # it ends before us only by a bug
                 if stopping.done():
                     return
                 if reader.done():
-                    await self._perform(self._from_reader(relay, reader.result()))
+                    self._perform(self._from_reader(relay, reader.result()))
                     reader = asyncio.create_task(self._reader.next_event())
                 if issuer.done():
-                    await self._perform(self._from_issuer(relay, issuer.result()))
+                    self._perform(self._from_issuer(relay, issuer.result()))
                     issuer = asyncio.create_task(self._issuer.next_event())
                 if person.done():
                     try:
                         answer = person.result()
                     except EOFError:
                         return
-                    await self._perform(self._from_person(relay, answer))
+                    self._perform(self._from_person(relay, answer))
                     person = asyncio.create_task(self._screen.next_answer())
-                await self._perform(relay.handle_timer(_now()))
+                self._perform(relay.handle_timer(_now()))
         finally:
             waiting = (stopping, reader, issuer, person)
             for task in waiting:
@@ -154,7 +163,7 @@ class HandsetService:
             return relay.person_approved(answer.payment_id, _now())
         return relay.person_declined(answer.payment_id, _now())
 
-    async def _perform(self, effects: Iterable[RelayEffect]) -> None:
+    def _perform(self, effects: Iterable[RelayEffect]) -> None:
         for effect in effects:
             self._watch(effect)
             match effect:
@@ -164,7 +173,7 @@ class HandsetService:
                     self._screen.tell(what)
                 case Finish(ending):
                     self._screen.finish(ending)
-                    await self._write(self._history.record(ending, self._unix_time()))
+                    self._notebook.write(partial(self._history.record, ending, self._unix_time()))
                 case ConnectReader():
                     self._reader.connect()
                 case ReleaseReader():
@@ -174,28 +183,24 @@ class HandsetService:
                 case SendToIssuer(frame):
                     self._issuer.send(frame)
                 case Keep(kept):
-                    await self._write(self._history.keep_outcome(kept, self._unix_time()))
+                    self._notebook.write(partial(self._history.keep_outcome, kept, self._unix_time()))
                 case Forget(payment_id):
-                    await self._write(self._history.forget_outcome(payment_id))
+                    self._notebook.write(partial(self._history.forget_outcome, payment_id))
                 case Disregard(event, state):
                     _log.warning("%s has no place now (%s); nothing changed", event, state)
 
-    async def _write(self, writing: Awaitable[None]) -> None:
-        """A full disk must not end a payment: only the phone's memory is lost, and the person hears it."""
-        try:
-            await writing
-        except OSError as error:
-            _log.warning("history: %s", error.strerror)
-            self._screen.tell(Notice(NoticeKind.HISTORY_FAILED, error.strerror or ""))
-
-    async def _close(self) -> None:
+    async def _close(self, writing: asyncio.Task[None]) -> None:
         # The issuer hears the last word first; the reader link may need a moment to hang up.
         try:
             async with asyncio.timeout(FAREWELL):
-                await asyncio.gather(self._issuer.close(), self._reader.close())
+                await asyncio.gather(self._issuer.close(), self._reader.close(), asyncio.wait([writing]))
         except TimeoutError:
-            _log.warning("a connection did not close in time")
+            _log.warning("a connection or the disk did not end in time")
+        finally:
+            writing.cancel()
         await self._screen.close()
+        if not writing.cancelled() and writing.done():
+            writing.result()
 
 
 async def _stopped(stop: asyncio.Event) -> None:

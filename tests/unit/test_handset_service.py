@@ -235,10 +235,10 @@ async def test_a_payment_from_call_to_history(phone: Phone) -> None:
     for before, after in [
         ("start", "connect"),
         ("connect", Approve(P1, b"hello")),
-        (("kept", None), (MessageType.KEY_OFFER, b"offer")),
-        (("kept", b"outcome"), (MessageType.OUTCOME, b"outcome")),
+        (("kept", None), ("kept", b"outcome")),
+        (("kept", b"outcome"), "forgotten"),
         ((MessageType.OUTCOME, b"outcome"), "forgotten"),
-        ("forgotten", "release"),
+        ((MessageType.OUTCOME, b"outcome"), "release"),
     ]:
         assert phone.log.index(before) < phone.log.index(after)
     assert ("recorded", End.COMPLETED, 1_800_000_000.0) in phone.log
@@ -274,6 +274,41 @@ async def test_a_full_disk_is_told_and_the_payment_goes_on(phone: Phone) -> None
     await phone.until_ended()
     assert phone.endings() == [(End.COMPLETED, None)]
     assert Notice(NoticeKind.HISTORY_FAILED, "No space left on device") in phone.shown
+
+
+async def test_a_slow_disk_holds_nothing_up_and_gets_everything_in_order(phone: Phone) -> None:
+    disk, keep = asyncio.Event(), phone.history.keep_outcome
+
+    async def slowly(kept: KeptOutcome, at: float) -> None:
+        await disk.wait()
+        await keep(kept, at)
+
+    phone.history.keep_outcome = slowly  # type: ignore[method-assign]
+    phone.script_a_good_payment()
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.ended.wait()
+        assert phone.endings() == [(End.COMPLETED, None)]
+        phone.stop.set()
+        disk.set()
+        await task
+    recorded = ("recorded", End.COMPLETED, 1_800_000_000.0)
+    written = [("kept", None), ("kept", b"outcome"), "forgotten", recorded]
+    assert [entry for entry in phone.log if entry in written] in (
+        written,
+        [*written[:2], recorded, "forgotten"],
+    )
+
+
+async def test_a_bug_in_the_history_ends_the_program(phone: Phone) -> None:
+    async def broken(kept: KeptOutcome, at: float) -> None:
+        raise KeyError("a bug")
+
+    phone.history.keep_outcome = broken  # type: ignore[method-assign]
+    phone.script_a_good_payment()
+    with pytest.raises(KeyError):
+        await phone.run()
+    assert {"issuer closed", "reader closed"} <= set(phone.log)
 
 
 async def test_stopping_declines_what_is_undecided_and_closes_everything(phone: Phone) -> None:
