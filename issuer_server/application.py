@@ -18,18 +18,20 @@ from issuer_server.parts import IssuerParts
 from issuer_server.payment import PAYMENT_TABLE, PaymentEvent, PaymentState
 from issuer_server.payment_effects import PaymentEffects
 from issuer_server.payment_steps import PaymentSteps
-from issuer_server.storage.port import StorageError
+from issuer_server.storage.port import NotFound, StorageError
 from issuer_server.storage.records import (
     CardholderRecord,
     Created,
     IdempotencyClaim,
     MerchantRecord,
     NewPayment,
+    NewRefund,
     PaymentRecord,
+    RefundRecord,
     Replayed,
 )
 from protocol.errors import BlindRelayError, InputError
-from protocol.identifiers import MerchantId, PaymentId, PhoneNumber, mint
+from protocol.identifiers import MerchantId, PaymentId, PhoneNumber, RefundId, mint
 from protocol.messages import NotSettled
 from protocol.money import Money
 
@@ -241,6 +243,30 @@ class IssuerApplication:
         if payment.reason is not NotSettled.CANCELLED_BY_MERCHANT:
             raise NotCancellable(payment)
         return payment
+
+    async def refund(
+        self, merchant_id: MerchantId, payment_id: PaymentId, amount: int | None, claim: IdempotencyClaim
+    ) -> RefundRecord:
+        """Give back `amount` minor units, or all that is left; the same key gives the same refund again.
+
+        Raises PaymentNotFound, RefundRefused, IdempotencyMismatch, StorageError.
+        """
+        refund_id = RefundId(mint("ref", self.parts.entropy(16)))
+        new = NewRefund(refund_id, merchant_id, payment_id, amount, self.parts.clock())
+        try:
+            refund = await self._background.whole(self.parts.storage.refund(new, claim))
+        except NotFound:
+            raise PaymentNotFound(payment_id) from None
+        if refund.id == refund_id:
+            _log.info("payment %s: refunded", payment_id, extra={"payment_id": payment_id})
+        return refund
+
+    async def refunds(
+        self, merchant_id: MerchantId, payment_id: PaymentId, before: RefundId | None, limit: int
+    ) -> list[RefundRecord]:
+        """A payment's refunds, newest first; raises PaymentNotFound."""
+        await self.payment(merchant_id, payment_id)
+        return await self.parts.storage.refunds(payment_id, before, limit)
 
     @staticmethod
     def _shown(live: LivePayment) -> PaymentRecord:

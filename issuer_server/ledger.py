@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from issuer_server.storage.records import Balance, PaymentRecord
 from protocol.errors import BlindRelayError
-from protocol.identifiers import CardholderId, PaymentId
+from protocol.identifiers import CardholderId, PaymentId, RefundId
 from protocol.money import Currency, Money
 
 ISSUER = "issuer"
@@ -39,6 +39,7 @@ class TransferKind(StrEnum):
 
     PAYMENT = "payment"
     FUNDING = "funding"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,17 @@ class Posting:
     credit: Account
     money: Money
     payment_id: PaymentId | None = None
+    refund_id: RefundId | None = None
 
     def __post_init__(self) -> None:
         if self.debit == self.credit:
             raise LedgerError("a posting joins two different accounts")
         if not self.debit.currency == self.credit.currency == self.money.currency:
             raise LedgerError("a posting has one currency")
-        if (self.kind is TransferKind.PAYMENT) != (self.payment_id is not None):
-            raise LedgerError("a payment's posting names its payment, and no other posting does")
+        if (self.kind is TransferKind.FUNDING) != (self.payment_id is None):
+            raise LedgerError("a payment's and a refund's posting name their payment, and no other does")
+        if (self.kind is TransferKind.REFUND) != (self.refund_id is not None):
+            raise LedgerError("a refund's posting names its refund, and no other posting does")
 
 
 def payment_posting(payment: PaymentRecord) -> Posting:
@@ -77,6 +81,18 @@ def payment_posting(payment: PaymentRecord) -> Posting:
         Account(payment.merchant_id, AccountKind.MERCHANT, payment.money.currency),
         payment.money,
         payment.id,
+    )
+
+
+def refund_posting(payment: PaymentRecord, refund_id: RefundId, money: Money) -> Posting:
+    """Part of a payment or all of it, from the merchant back to the cardholder."""
+    return Posting(
+        TransferKind.REFUND,
+        Account(payment.merchant_id, AccountKind.MERCHANT, money.currency),
+        Account(payment.cardholder_id, AccountKind.CARDHOLDER, money.currency),
+        money,
+        payment.id,
+        refund_id,
     )
 
 

@@ -25,6 +25,7 @@ from issuer_server.keys import load_keys
 from issuer_server.merchant_api import MerchantApi
 from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
+from issuer_server.refund_api import RefundApi
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite.adapter import SqliteStorage
 
@@ -101,6 +102,7 @@ def http_application(
     """Every route of the issuer behind the one middleware."""
     app = web.Application(middlewares=[problem_middleware], client_max_size=LARGEST_BODY)
     MerchantApi(application).add_routes(app)
+    RefundApi(application).add_routes(app)
     EnrolmentApi(application.parts, storage).add_routes(app)
     channel.add_routes(app)
     return app

@@ -1,4 +1,4 @@
-"""The command `merchant-terminal`: login, charge, status, cancel, list."""
+"""The command `merchant-terminal`: login, charge, status, cancel, refund, list."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from enum import IntEnum
 from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
 from merchant_terminal.errors import IssuerError, NotChargedError, ProblemError
 from merchant_terminal.issuer_api import ApiKey, IssuerApi, Retry, RetryPolicy, check_issuer_url
-from merchant_terminal.listing import payment_document, summary
+from merchant_terminal.listing import payment_document, refund_document, summary
 from merchant_terminal.payment import Charge, Payment
-from merchant_terminal.receipt import receipt
+from merchant_terminal.receipt import receipt, refunded_money
+from merchant_terminal.refunding import hold_refund
 from merchant_terminal.sentences import problem_sentence, reason_sentence
 from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
 from merchant_terminal.status_line import StatusLine
@@ -101,6 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("payment", metavar="ID", help="pay_…")
     cancel = commands.add_parser("cancel", parents=[shared], help="cancel a payment that is still running")
     cancel.add_argument("payment", metavar="ID", help="pay_…")
+    refund = commands.add_parser(
+        "refund", parents=[shared], help="give the money of a payment back, all of it or a part"
+    )
+    refund.add_argument("payment", metavar="ID", help="pay_…")
+    refund.add_argument("--amount", help="as people write it: 1200 or 12.50 (default: all that is left)")
     listing = commands.add_parser("list", parents=[shared], help="show the latest payments")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (1 to 100, default 20)")
     listing.add_argument("--cursor", metavar="TEXT", help="where the last list ended")
@@ -142,6 +148,11 @@ def _outcome_unknown(arguments: argparse.Namespace, why: object) -> str:
             f"{sentence}\nWhether the customer was charged is NOT KNOWN. Give the same command again: it "
             "asks about this very payment and does not charge twice. Or look with `merchant-terminal list`."
         )
+    if arguments.command == "refund":
+        return (
+            f"{sentence}\nWhether the money was given back is NOT KNOWN. Give the same command again: it "
+            "asks about this very refund and does not refund twice."
+        )
     if arguments.command == "login":
         return f"{sentence} Nothing was saved: try again when the issuer can be reached."
     return f"{sentence} Try again in a moment."
@@ -172,6 +183,8 @@ async def _run(arguments: argparse.Namespace) -> int:
                     return _show_payment(arguments, payment)
                 case "cancel":
                     return await _cancel(arguments, api, line)
+                case "refund":
+                    return await _refund(arguments, places, api, line)
                 case _:
                     return await _list(arguments, api, line)
 
@@ -264,6 +277,40 @@ async def _cancel(arguments: argparse.Namespace, api: IssuerApi, line: StatusLin
         _print_json(False, payment)
     else:
         print(f"{payment.id} is not settled. {reason_sentence(payment.reason)} No money has moved.")
+    return Exit.COMPLETED
+
+
+async def _refund(arguments: argparse.Namespace, places: Places, api: IssuerApi, line: StatusLine) -> int:
+    payment_id = check_payment_id(arguments.payment)
+    line.show("asking the issuer")
+    payment = await api.payment(payment_id)
+    amount = None if arguments.amount is None else parse_amount(arguments.amount, payment.amount.currency)
+    held = hold_refund(places.unanswered, payment_id, amount)
+    if held.taken_up:
+        line.keep(
+            "The same refund was sent before and its answer never came back. Asking about that one again."
+        )
+    line.show("refunding")
+    try:
+        refund = await api.refund(payment_id, amount, held.key)
+    except ProblemError as problem:
+        if problem.code != "unauthorized":  # with it an earlier attempt may still have gone through
+            held.answered()
+        raise
+    payment = await api.payment(payment_id)
+    await line.close()
+    if arguments.json:
+        document = {
+            "outcome": "refunded",
+            "refund": refund_document(refund),
+            "payment": payment_document(payment),
+            "taken_up_again": held.taken_up,
+        }
+        print(json.dumps(document, ensure_ascii=False), flush=True)
+    else:
+        of = f"{format_money(refunded_money(payment))} of {format_money(payment.amount)}"
+        print(f"{format_money(refund.amount)} refunded: {refund.id}\nRefunded so far: {of}.", flush=True)
+    held.answered()
     return Exit.COMPLETED
 
 

@@ -1,8 +1,9 @@
 """The issuer's merchant API as typed calls (DESIGN.md section 8; errors are RFC 9457 problem+json).
 
 Amounts are integer minor units on the wire and `Money` here. Every call is safe to repeat: reads by nature,
-`cancel` because a cancelled payment stays cancelled, `create_payment` through its idempotency key. So every
-call is repeated with back-off while the issuer cannot be reached; `UnreachableError` means all was in vain.
+`cancel` because a cancelled payment stays cancelled, `create_payment` and `refund` by their idempotency keys.
+So every call is repeated with back-off while the issuer cannot be reached; `UnreachableError` means that all
+was in vain.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from merchant_terminal.errors import NotAnIssuerError, ProblemError, UnreachableError
-from merchant_terminal.payment import Charge, Page, Payment, optional_text
+from merchant_terminal.payment import Charge, Page, Payment, Refund, optional_text
 from protocol.errors import InputError
+from protocol.money import Money
 from protocol.text import shown
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -169,6 +171,12 @@ class IssuerApi:
     async def cancel(self, payment_id: str) -> Payment:
         """Cancel, and return the payment as it then stands: it may have completed a moment before."""
         return Payment.parse(await self._call("POST", f"/v1/payments/{quote(payment_id, safe='')}/cancel"))
+
+    async def refund(self, payment_id: str, amount: Money | None, idempotency_key: str) -> Refund:
+        """Give back `amount`, or all that is left. The same key and amount give the same refund."""
+        path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
+        document = {} if amount is None else {"amount": amount.minor}
+        return Refund.parse(await self._call("POST", path, document, {"Idempotency-Key": idempotency_key}))
 
     async def _call(
         self,

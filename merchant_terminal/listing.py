@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from merchant_terminal.payment import Payment
-from merchant_terminal.receipt import columns, moment
+from merchant_terminal.payment import Payment, Refund
+from merchant_terminal.receipt import columns, moment, refunded_money
 from merchant_terminal.sentences import STATUS_SENTENCES
 from protocol.money import format_money
 
@@ -13,6 +13,8 @@ def summary(payment: Payment) -> str:
     standing = STATUS_SENTENCES.get(payment.status, payment.status)
     if payment.reason is not None:
         standing += f" ({payment.reason.replace('_', ' ')})"
+    if payment.refunded:
+        standing += f", refunded {format_money(refunded_money(payment))}"
     order = payment.order
     while columns(order) > 44:
         order = order[:-2] + "…"
@@ -27,6 +29,7 @@ def payment_document(payment: Payment) -> dict[str, object]:
         "status": payment.status,
         "reason": payment.reason,
         "amount": payment.amount.minor,
+        "refunded_amount": payment.refunded,
         "currency": payment.amount.currency.code,
         "amount_text": format_money(payment.amount),
         "order": payment.order,
@@ -34,4 +37,16 @@ def payment_document(payment: Payment) -> dict[str, object]:
         "card_last_four": payment.card_last_four,
         "created_at": payment.created_at,
         "updated_at": payment.updated_at,
+    }
+
+
+def refund_document(refund: Refund) -> dict[str, object]:
+    """A refund in --json."""
+    return {
+        "id": refund.id,
+        "payment_id": refund.payment_id,
+        "amount": refund.amount.minor,
+        "currency": refund.amount.currency.code,
+        "amount_text": format_money(refund.amount),
+        "created_at": refund.created_at,
     }

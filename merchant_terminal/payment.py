@@ -33,6 +33,8 @@ class Payment:
     card_last_four: str | None
     created_at: str
     updated_at: str
+    refunded: int = 0
+    """Minor units given back so far."""
 
     @property
     def completed(self) -> bool:
@@ -49,13 +51,7 @@ class Payment:
         """Read the issuer's JSON object; NotAnIssuerError names the field that is wrong."""
         if not isinstance(document, dict):
             raise NotAnIssuerError("the issuer's answer is not a payment")
-        minor = document.get("amount")
-        if not isinstance(minor, int) or isinstance(minor, bool):
-            raise NotAnIssuerError("the issuer's answer lacks a usable 'amount'")
-        try:
-            amount = Money(minor, currency(_text(document, "currency")))
-        except InputError:
-            raise NotAnIssuerError("the issuer's answer holds an amount or currency unknown here") from None
+        amount = _money(document)
         return cls(
             id=_text(document, "id"),
             status=_text(document, "status"),
@@ -66,6 +62,29 @@ class Payment:
             card_last_four=optional_text(document, "card_last_four"),
             created_at=_text(document, "created_at"),
             updated_at=_text(document, "updated_at"),
+            refunded=_refunded(document, amount),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back, as the issuer tells it to its merchant."""
+
+    id: str
+    payment_id: str
+    amount: Money
+    created_at: str
+
+    @classmethod
+    def parse(cls, document: object) -> Refund:
+        """Read the issuer's JSON object; NotAnIssuerError names the field that is wrong."""
+        if not isinstance(document, dict):
+            raise NotAnIssuerError("the issuer's answer is not a refund")
+        return cls(
+            _text(document, "id"),
+            _text(document, "payment_id"),
+            _money(document),
+            _text(document, "created_at"),
         )
 
 
@@ -75,6 +94,23 @@ class Page:
 
     payments: tuple[Payment, ...]
     next_cursor: str | None
+
+
+def _money(document: Mapping[str, object]) -> Money:
+    minor = document.get("amount")
+    if not isinstance(minor, int) or isinstance(minor, bool):
+        raise NotAnIssuerError("the issuer's answer lacks a usable 'amount'")
+    try:
+        return Money(minor, currency(_text(document, "currency")))
+    except InputError:
+        raise NotAnIssuerError("the issuer's answer holds an amount or currency unknown here") from None
+
+
+def _refunded(document: Mapping[str, object], amount: Money) -> int:
+    minor = document.get("refunded_amount", 0)  # issuers of before there were refunds do not say
+    if not isinstance(minor, int) or isinstance(minor, bool) or not 0 <= minor <= amount.minor:
+        raise NotAnIssuerError("the issuer's answer lacks a usable 'refunded_amount'")
+    return minor
 
 
 def _text(document: Mapping[str, object], name: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from merchant_terminal.payment import Payment
 from merchant_terminal.sentences import reason_sentence
-from protocol.money import format_money
+from protocol.money import Money, format_money
 
 WIDTH = 40
 
@@ -62,6 +62,8 @@ def receipt(payment: Payment, *, zone: tzinfo | None = None) -> str:
     lines = ["=" * WIDTH, title.center(WIDTH).rstrip(), "=" * WIDTH]
     lines += row("Order", payment.order)
     lines += row("Amount", format_money(payment.amount))
+    if payment.refunded:
+        lines += row("Refunded", format_money(refunded_money(payment)))
     lines.append(rule)
     if payment.card_last_four:
         lines += row("Card", f"**** {payment.card_last_four}")
@@ -74,6 +76,11 @@ def receipt(payment: Payment, *, zone: tzinfo | None = None) -> str:
     else:
         lines += wrap("No money has moved. " + reason_sentence(payment.reason), WIDTH)
     return "\n".join(lines) + "\n"
+
+
+def refunded_money(payment: Payment) -> Money:
+    """What was given back of a payment that was refunded."""
+    return Money(payment.refunded, payment.amount.currency)
 
 
 def masked_phone(phone: str) -> str:

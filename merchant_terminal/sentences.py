@@ -54,6 +54,8 @@ PROBLEM_SENTENCES: Final[Mapping[str, str]] = {
     "unauthorized": "The issuer does not accept your API key. Run `merchant-terminal login` again.",
     "payment_not_found": "The issuer knows no such payment of yours. See `merchant-terminal list`.",
     "payment_not_cancellable": "The payment is over and cannot be cancelled. See `merchant-terminal status`.",
+    "payment_not_refundable": "Only a paid payment can be refunded. See `merchant-terminal status`.",
+    "refund_too_large": "That is more than is left of the payment. See `merchant-terminal status`.",
     "merchant_blocked": "The issuer has blocked your account. Call the issuer.",
     "idempotency_key_missing": "The issuer wants a newer merchant-terminal. Update it.",
     "idempotency_key_invalid": "The issuer wants a newer merchant-terminal. Update it.",

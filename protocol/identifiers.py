@@ -14,6 +14,7 @@ from protocol.errors import InputError
 
 IssuerId = NewType("IssuerId", str)
 PaymentId = NewType("PaymentId", str)
+RefundId = NewType("RefundId", str)
 MerchantId = NewType("MerchantId", str)
 CardholderId = NewType("CardholderId", str)
 CardId = NewType("CardId", str)
@@ -63,6 +64,11 @@ def _check_minted(prefix: str, what: str, text: str) -> str:
 def check_payment_id(text: str) -> PaymentId:
     """`text` if it is a payment id; raises InputError (invalid_payment_id)."""
     return PaymentId(_check_minted("pay", "payment", text))
+
+
+def check_refund_id(text: str) -> RefundId:
+    """`text` if it is a refund id; raises InputError (invalid_refund_id)."""
+    return RefundId(_check_minted("ref", "refund", text))
 
 
 def check_merchant_id(text: str) -> MerchantId:

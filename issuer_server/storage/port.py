@@ -24,9 +24,11 @@ from issuer_server.storage.records import (
     NewEnrolmentCode,
     NewMerchant,
     NewPayment,
+    NewRefund,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
+    RefundRecord,
     Replayed,
     SettleResult,
 )
@@ -41,6 +43,7 @@ from protocol.identifiers import (
     PhoneNumber,
     PublicKey,
     ReaderId,
+    RefundId,
 )
 from protocol.money import Money
 
@@ -51,6 +54,10 @@ class StorageError(BlindRelayError):
 
 class IdempotencyMismatch(BlindRelayError):  # noqa: N818 - says it
     """The idempotency key was used before with another payload."""
+
+
+class RefundRefused(InputError):  # noqa: N818 - says it
+    """No money goes back; `.code`: payment_not_refundable (it did not complete), refund_too_large."""
 
 
 class AlreadyExists(InputError):  # noqa: N818 - says it
@@ -94,6 +101,17 @@ class Storage(Protocol):
         changes: PaymentChanges = NO_CHANGES,
     ) -> SettleResult:
         """Post cardholder to merchant and set the state completed, both or neither."""
+        ...
+
+    async def refund(self, new: NewRefund, idempotency: IdempotencyClaim) -> RefundRecord:
+        """Post merchant to cardholder, or find the refund that this key made.
+
+        Raises NotFound (unknown_payment; also another merchant's), RefundRefused, IdempotencyMismatch.
+        """
+        ...
+
+    async def refunds(self, payment_id: PaymentId, before: RefundId | None, limit: int) -> list[RefundRecord]:
+        """A payment's refunds, newest first, older than `before` where given (unknown: none)."""
         ...
 
     async def payment(self, payment_id: PaymentId) -> PaymentRecord | None: ...

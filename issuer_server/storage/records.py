@@ -17,6 +17,7 @@ from protocol.identifiers import (
     PhoneNumber,
     PublicKey,
     ReaderId,
+    RefundId,
 )
 from protocol.messages import NotSettled
 from protocol.money import Currency, Money
@@ -71,6 +72,8 @@ class PaymentRecord:
     last_message_digest: Digest | None
     created_at: float
     updated_at: float
+    refunded: int = 0
+    """Minor units given back so far."""
 
     def as_created(self) -> PaymentRecord:
         """The payment as its first answer showed it: what a repeated request with the same key gets again."""
@@ -83,6 +86,7 @@ class PaymentRecord:
             offer_digest=None,
             last_message_digest=None,
             updated_at=self.created_at,
+            refunded=0,
         )
 
 
@@ -117,6 +121,27 @@ class Replayed:
     def first_answer(self) -> PaymentRecord:
         """The payment as the first request saw it."""
         return self.payment.as_created()
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefund:
+    """Money to give back; `amount` in minor units of the payment's currency, None for all that is left."""
+
+    id: RefundId
+    merchant_id: MerchantId
+    payment_id: PaymentId
+    amount: int | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRecord:
+    """Money given back, as stored."""
+
+    id: RefundId
+    payment_id: PaymentId
+    money: Money
+    created_at: float
 
 
 class SettleResult(Enum):

@@ -16,8 +16,11 @@ from issuer_server.storage.records import (
     NewEnrolmentCode,
     NewMerchant,
     NewPayment,
+    NewRefund,
     PaymentChanges,
     PaymentRecord,
+    RefundRecord,
+    SettleResult,
 )
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.enrolment import EnrolmentKind
@@ -30,6 +33,7 @@ from protocol.identifiers import (
     PhoneNumber,
     PublicKey,
     ReaderId,
+    RefundId,
     mint,
 )
 from protocol.money import Money, currency
@@ -117,3 +121,18 @@ class World:
         await self.storage.add_enrolment_code(code)
         reader = await self.storage.redeem_reader_code(secret, ReaderId(key[:8]), key, "pi-1", self.now)
         return reader.id
+
+    async def settled(self, money: Money | None = None) -> PaymentRecord:
+        payment = await self.create(money)
+        result = await self.storage.settle(payment.id, payment.state, self.card, self.now)
+        assert result is SettleResult.SETTLED
+        stored = await self.storage.payment(payment.id)
+        assert stored is not None
+        return stored
+
+    async def refund(
+        self, payment: PaymentRecord, amount: int | None, key: str | None = None
+    ) -> RefundRecord:
+        refund = RefundId(mint("ref", os.urandom(16)))
+        new = NewRefund(refund, payment.merchant_id, payment.id, amount, self.now)
+        return await self.storage.refund(new, self.claim(key or refund, f"{payment.id} {amount}"))

@@ -116,7 +116,14 @@ async def test_pages_of_a_list(shop: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_every_refusal_of_the_merchant_api_has_its_sentence() -> None:
     codes = set()
-    for name in ("merchant_api", "payment_fields", "authorization", "problems"):
+    for name in (
+        "merchant_api",
+        "merchant_requests",
+        "refund_api",
+        "payment_fields",
+        "authorization",
+        "problems",
+    ):
         for node in ast.walk(ast.parse((ROOT / "issuer_server" / f"{name}.py").read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
                 "Problem",

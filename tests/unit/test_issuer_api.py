@@ -46,6 +46,7 @@ async def test_s1_creating_a_payment(home: House) -> None:
         "status": "requested",
         "reason": None,
         "amount": 1200,
+        "refunded_amount": 0,
         "currency": "JPY",
         "order": "2 coffees",
         "phone": PHONE,

@@ -17,8 +17,13 @@ PAYMENT = (
     " VALUES (:id, 'mer', 'Cafe', 'chd', '+81', :amount, 'JPY', 'tea', :state, :id, zeroblob(32), 1, 1)"
 )
 TRANSFER = (
-    "INSERT INTO transfers (kind, payment_id, debit_account, credit_account, currency, amount, created_ms)"
-    " VALUES (:kind, :payment, :debit, :credit, :currency, :amount, 1)"
+    "INSERT INTO transfers"
+    " (kind, payment_id, refund_id, debit_account, credit_account, currency, amount, created_ms)"
+    " VALUES (:kind, :payment, :refund, :debit, :credit, :currency, :amount, 1)"
+)
+REFUND = (
+    "INSERT INTO refunds (id, payment_id, merchant_id, amount, idempotency_key, payload_digest, created_ms)"
+    " VALUES (:id, :payment, :merchant, :amount, :id, zeroblob(32), 1)"
 )
 FUNDING, CARDHOLDER, MERCHANT, CARDHOLDER_USD, OTHER_MERCHANT = 1, 2, 3, 4, 5
 
@@ -54,6 +59,7 @@ def transfer(**changes):
     values = {
         "kind": "payment",
         "payment": "pay",
+        "refund": None,
         "debit": CARDHOLDER,
         "credit": MERCHANT,
         "currency": "JPY",
@@ -92,6 +98,8 @@ def test_a_transfer_moves_both_balances_by_the_same(books):
         {"payment": None},
         {"payment": "another"},
         {"kind": "gift"},
+        {"kind": "refund"},
+        {"refund": "ref"},
         {"kind": "funding"},
         {"kind": "funding", "payment": None},
         {"kind": "funding", "payment": None, "debit": FUNDING, "credit": MERCHANT},
@@ -210,3 +218,141 @@ def test_an_enrolment_code_is_used_once(books):
     books.execute("UPDATE enrolment_codes SET used_ms = 5")
     with pytest.raises(sqlite3.IntegrityError):
         books.execute("UPDATE enrolment_codes SET used_ms = NULL")
+
+
+@pytest.fixture
+def paid(books):
+    """The payment of 300 is completed, and 100 of it given back."""
+    books.execute(TRANSFER, transfer())
+    books.execute("UPDATE payments SET state = 'completed' WHERE id = 'pay'")
+    give_back(books, "first", 100)
+    return books
+
+
+def refund(**changes):
+    return {"id": "ref", "payment": "pay", "merchant": "mer", "amount": 100} | changes
+
+
+def back(**changes):
+    return transfer(kind="refund", refund="ref", debit=MERCHANT, credit=CARDHOLDER, amount=100) | changes
+
+
+def give_back(books, name, amount):
+    books.execute("BEGIN")
+    try:
+        books.execute(REFUND, refund(id=name, amount=amount))
+        books.execute(TRANSFER, back(refund=name, amount=amount))
+        books.execute("COMMIT")
+    finally:
+        if books.in_transaction:
+            books.execute("ROLLBACK")
+
+
+def test_a_refund_moves_money_back_and_is_counted(paid):
+    assert balances(paid)[CARDHOLDER] == 800
+    assert balances(paid)[MERCHANT] == 200
+    assert paid.execute("SELECT refunded FROM payments").fetchone() == (100,)
+    give_back(paid, "rest", 200)
+    assert balances(paid)[MERCHANT] == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 201},
+        {"amount": 0},
+        {"amount": -1},
+        {"payment": "another"},
+        {"merchant": "mer2"},
+        {"id": "first"},
+    ],
+    ids=str,
+)
+def test_a_refund_that_is_not_its_payments_is_refused(paid, changes):
+    for statement in (REFUND, REFUND.replace("INSERT", "INSERT OR REPLACE")):
+        with pytest.raises(sqlite3.IntegrityError):
+            paid.execute(statement, refund(**changes))
+
+
+def test_a_payment_that_did_not_complete_is_not_refunded(books):
+    with pytest.raises(sqlite3.IntegrityError):
+        give_back(books, "ref", 100)
+
+
+def test_a_refund_without_its_transfer_is_not_committed(paid):
+    with pytest.raises(sqlite3.IntegrityError):
+        paid.execute(REFUND, refund())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 99},
+        {"refund": None},
+        {"refund": "another"},
+        {"refund": "first"},
+        {"payment": None},
+        {"payment": "another"},
+        {"kind": "payment"},
+        {"kind": "funding"},
+        {"debit": CARDHOLDER, "credit": MERCHANT},
+        {"debit": OTHER_MERCHANT},
+        {"debit": FUNDING},
+        {"credit": FUNDING},
+        {"currency": "USD"},
+    ],
+    ids=str,
+)
+def test_a_transfer_that_is_not_its_refunds_is_refused(paid, changes):
+    before = balances(paid)
+    paid.execute("BEGIN")
+    paid.execute(REFUND, refund())
+    with pytest.raises(sqlite3.IntegrityError):
+        paid.execute(TRANSFER, back(**changes))
+    paid.execute("ROLLBACK")
+    assert balances(paid) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payments SET refunded = 0 WHERE id = 'pay'",
+        "UPDATE payments SET refunded = 300 WHERE id = 'pay'",
+        "UPDATE refunds SET amount = 1",
+        "DELETE FROM refunds",
+        "DELETE FROM transfers",
+        "UPDATE transfers SET refund_id = NULL WHERE kind = 'refund'",
+    ],
+)
+def test_what_was_given_back_cannot_be_rewritten(paid, statement):
+    with pytest.raises(sqlite3.IntegrityError):
+        paid.execute(statement)
+    assert paid.execute("SELECT refunded FROM payments").fetchone() == (100,)
+
+
+def test_books_kept_before_there_were_refunds_go_on(tmp_path):
+    steps = migrations("sqlite")
+    connection = connect(tmp_path / "db")
+    migrate(connection, steps[:1])
+    run = connection.execute
+    run("INSERT INTO merchants (id, name, key_digest, created_ms) VALUES ('mer', 'Cafe', zeroblob(32), 1)")
+    run("INSERT INTO cardholders (id, name, phone, created_ms) VALUES ('chd', 'Hanako', '+811234567', 1)")
+    for owner, kind in (("issuer", "funding"), ("chd", "cardholder"), ("mer", "merchant")):
+        run("INSERT INTO accounts (owner, kind, currency) VALUES (?, ?, 'JPY')", (owner, kind))
+    old = TRANSFER.replace("refund_id, ", "").replace(":refund, ", "")
+    run(old, transfer(kind="funding", payment=None, debit=FUNDING, credit=CARDHOLDER, amount=1000))
+    run(PAYMENT, {"id": "pay", "amount": 300, "state": "requested"})
+    run(old, transfer())
+    run("UPDATE payments SET state = 'completed' WHERE id = 'pay'")
+    columns = "seq, kind, payment_id, debit_account, credit_account, currency, amount, created_ms"
+    before = run(f"SELECT {columns} FROM transfers").fetchall(), balances(connection)
+    triggers = {name for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    migrate(connection, steps)
+    assert (run(f"SELECT {columns} FROM transfers").fetchall(), balances(connection)) == before
+    assert triggers < {name for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    assert run("PRAGMA foreign_key_check").fetchall() == []
+    give_back(connection, "ref", 300)
+    assert balances(connection) == {FUNDING: -1000, CARDHOLDER: 1000, MERCHANT: 0}
+    with pytest.raises(sqlite3.IntegrityError):
+        run(TRANSFER, transfer())
+    connection.close()

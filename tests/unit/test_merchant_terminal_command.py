@@ -16,6 +16,8 @@ import pytest
 from aiohttp import web
 
 from merchant_terminal.cli import Exit, main
+from merchant_terminal.refunding import hold_refund
+from protocol.money import currency, parse_amount
 
 KEY = "merchant-key-0123456789abcdefghijklmnop"
 CHARGE = (
@@ -38,6 +40,7 @@ class FakeIssuer:
     url: str = ""
     payments: dict[str, dict[str, object]] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    refunds: dict[str, dict[str, object]] = field(default_factory=dict)
     # (path part, status or None for a connection that breaks after the work is done)
     mishaps: list[tuple[str, int | None]] = field(default_factory=list)
     steps: list[dict[str, object]] = field(default_factory=list)
@@ -50,6 +53,7 @@ class FakeIssuer:
         application.router.add_get("/v1/payments", self._list)
         application.router.add_get("/v1/payments/{id}", self._read)
         application.router.add_post("/v1/payments/{id}/cancel", self._cancel)
+        application.router.add_post("/v1/payments/{id}/refunds", self._refund)
         return application
 
     @web.middleware
@@ -110,6 +114,26 @@ class FakeIssuer:
             return problem(409, "payment_over")
         payment.update(status="not_settled", reason="cancelled_by_merchant")
         return web.json_response(payment)
+
+    async def _refund(self, request: web.Request) -> web.StreamResponse:
+        payment, body = self.payments[request.match_info["id"]], await request.json()
+        key = request.headers["Idempotency-Key"]
+        if key not in self.refunds:
+            total, before = payment["amount"], payment.get("refunded_amount", 0)
+            assert isinstance(total, int)
+            assert isinstance(before, int)
+            amount = body.get("amount", total - before)
+            if not 0 < amount <= total - before:
+                return problem(422, "refund_too_large")
+            payment["refunded_amount"] = before + amount
+            self.refunds[key] = {
+                "id": "ref_" + "abcdefgh"[len(self.refunds)] * 26,
+                "payment_id": payment["id"],
+                "amount": amount,
+                "currency": payment["currency"],
+                "created_at": "2026-11-22T11:00:00Z",
+            }
+        return web.json_response(self.refunds[key], status=201)
 
 
 def problem(status: int, code: str) -> web.Response:
@@ -413,3 +437,57 @@ async def test_nobody_answers(
     nobody = FakeIssuer(url="http://127.0.0.1:1")
     assert await log_in(nobody, shop, monkeypatch) == Exit.UNKNOWN
     assert "cannot connect" in capsys.readouterr().err.lower()
+
+
+async def paid_payment(ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    ready.steps = list(PAID)
+    assert await run(shop, *CHARGE) == Exit.COMPLETED
+    capsys.readouterr()
+    return next(iter(ready.payments))
+
+
+async def test_refund_a_part_and_then_the_rest(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    assert await run(shop, "refund", payment, "--amount", "2.50") == Exit.COMPLETED
+    assert "USD 2.50 refunded: ref_" in (out := capsys.readouterr().out)
+    assert "Refunded so far: USD 2.50 of USD 12.50." in out
+    assert await run(shop, "refund", payment, "--json") == Exit.COMPLETED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["outcome"], told["refund"]["amount"], told["payment"]["refunded_amount"]) == (
+        "refunded",
+        1000,
+        1250,
+    )
+    assert await run(shop, "refund", payment) == Exit.BAD_INPUT
+    assert "more than is left" in capsys.readouterr().err
+    assert await run(shop, "status", payment) == Exit.COMPLETED
+    assert "Refunded" in capsys.readouterr().out
+    assert unanswered(shop) == []
+
+
+async def test_a_refund_whose_answer_is_lost_is_not_made_twice(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    monkeypatch.setenv("MERCHANT_TERMINAL_PATIENCE", "0")
+    ready.mishaps = [("/refunds", None)]
+    assert await run(shop, "refund", payment, "--amount", "1") == Exit.UNKNOWN
+    assert "NOT KNOWN" in capsys.readouterr().err
+    assert await run(shop, "refund", payment, "--amount", "1.00") == Exit.COMPLETED
+    out, err = capsys.readouterr()
+    assert "sent before" in err
+    assert "Refunded so far: USD 1.00" in out
+    assert await run(shop, "refund", payment, "--amount", "1") == Exit.COMPLETED
+    assert "Refunded so far: USD 2.00" in capsys.readouterr().out, "a new refund, now that the first is told"
+
+
+async def test_two_windows_share_one_refund(tmp_path: Path) -> None:
+    payment, amount = "pay_x", parse_amount("1", currency("USD"))
+    first, second = hold_refund(tmp_path, payment, amount), hold_refund(tmp_path, payment, amount)
+    assert (first.key, first.taken_up) == (second.key, not second.taken_up)
+    assert hold_refund(tmp_path, payment, None).key != first.key
+    first.answered()
+    second.answered()
+    assert hold_refund(tmp_path, payment, amount).key != first.key

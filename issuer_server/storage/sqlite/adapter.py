@@ -22,13 +22,15 @@ from issuer_server.storage.records import (
     NewEnrolmentCode,
     NewMerchant,
     NewPayment,
+    NewRefund,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
+    RefundRecord,
     Replayed,
     SettleResult,
 )
-from issuer_server.storage.sqlite import administration, directory, ledger, payments
+from issuer_server.storage.sqlite import administration, directory, ledger, payments, refunds
 from issuer_server.storage.sqlite.connection import check_up_to_date, connect, migrate, take_server_lock
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
@@ -42,6 +44,7 @@ from protocol.identifiers import (
     PhoneNumber,
     PublicKey,
     ReaderId,
+    RefundId,
 )
 from protocol.money import Money
 
@@ -126,6 +129,14 @@ class SqliteStorage:
             lambda connection: payments.settle(
                 connection, payment_id, expected, card_id, milliseconds(now), changes
             )
+        )
+
+    async def refund(self, new: NewRefund, idempotency: IdempotencyClaim) -> RefundRecord:
+        return await self._writer.submit(lambda connection: refunds.refund(connection, new, idempotency))
+
+    async def refunds(self, payment_id: PaymentId, before: RefundId | None, limit: int) -> list[RefundRecord]:
+        return await self._reader.submit(
+            lambda connection: refunds.of_payment(connection, payment_id, before, limit)
         )
 
     async def sweep(self, now: float) -> list[PaymentRecord]:

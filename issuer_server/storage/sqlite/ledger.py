@@ -11,8 +11,9 @@ from protocol.money import currency
 _FIND = "SELECT id, balance FROM accounts WHERE owner = ? AND kind = ? AND currency = ?"
 _OPEN = "INSERT INTO accounts (owner, kind, currency) VALUES (?, ?, ?)"
 _TRANSFER = (
-    "INSERT INTO transfers (kind, payment_id, debit_account, credit_account, currency, amount, created_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO transfers"
+    " (kind, payment_id, refund_id, debit_account, credit_account, currency, amount, created_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -31,6 +32,7 @@ def post(connection: sqlite3.Connection, posting: Posting, now_ms: int) -> bool:
         (
             posting.kind.value,
             posting.payment_id,
+            posting.refund_id,
             debit,
             credit,
             posting.money.currency.code,

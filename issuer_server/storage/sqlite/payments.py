@@ -33,7 +33,8 @@ from protocol.money import Money, currency
 
 _COLUMNS = (
     "id, merchant_id, merchant_name, cardholder_id, phone, amount, currency, description, state, reason,"
-    " card_last_four, reader_id, offer_digest, last_message_digest, created_ms, updated_ms"
+    " card_last_four, reader_id, offer_digest, last_message_digest, created_ms, updated_ms,"
+    " refunded"
 )
 _BY_ID = f"SELECT {_COLUMNS} FROM payments WHERE id = ?"
 _BY_KEY = f"SELECT {_COLUMNS}, payload_digest FROM payments WHERE merchant_id = ? AND idempotency_key = ?"
@@ -184,6 +185,7 @@ def _record(row: tuple[Any, ...]) -> PaymentRecord:
         last_message_digest,
         created_ms,
         updated_ms,
+        refunded,
     ) = row
     return PaymentRecord(
         id=PaymentId(payment_id),
@@ -201,4 +203,5 @@ def _record(row: tuple[Any, ...]) -> PaymentRecord:
         last_message_digest=None if last_message_digest is None else Digest(last_message_digest),
         created_at=created_ms / 1000,
         updated_at=updated_ms / 1000,
+        refunded=refunded,
     )
