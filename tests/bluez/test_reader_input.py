@@ -12,7 +12,6 @@ from tests.bluez.machine import Machine, UsbKeyboard
 NUMBER = "4111111111111111"
 STRIPE = f"%B{NUMBER}^DOE/JANE^49122010000?;{NUMBER}=49122010000?\n"
 SETTINGS = "/home/reader/reader.toml"
-_INSTALL = f"{VENV}/bin/pip install --quiet --no-index --no-deps /luggage/*.whl"
 # The devices as `reader-peripheral run` makes them, without a payment around them.
 _USE = """
 import asyncio, pathlib, sys
@@ -63,7 +62,6 @@ def learn(machine: Machine, role: str, keyboard: UsbKeyboard, typed: str) -> str
 
 
 def test_learn_writes_down_which_is_which_and_shows_no_card(machine: Machine) -> None:
-    assert machine.guest.start("pip", "sh", "-c", _INSTALL).finish(patience=400) == 0
     # The processor is emulated: a pause between two characters can be long.
     machine.guest.run("sh", "-c", f"printf '[swiper]\\nidle_seconds = 2.0\\n' > {SETTINGS}", user="reader")
     said = learn(machine, "swiper", UsbKeyboard.MAGSTRIPE, STRIPE)
