@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test lint types imports machines lock clean
+.PHONY: help setup demo test lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -45,6 +45,9 @@ machines: $(READY) ## draw docs/machines/ from the transition tables
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group build \
 	--custom-compile-command "make lock"
+
+screens: $(READY) ## draw every screen of the reader: make screens ARGS=DIR
+	$(BIN)/python -m tools.draw_screens $(or $(ARGS),build/screens)
 
 lock: ## write the locks anew (needs uv)
 	$(COMPILE) --extra test --output-file requirements.lock pyproject.toml

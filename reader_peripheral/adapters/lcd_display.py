@@ -7,9 +7,9 @@ from typing import Any
 
 import gpiod
 from gpiod.line import Direction, Value
-from RPLCD import common  # type: ignore[import-untyped]
-from RPLCD.i2c import CharLCD  # type: ignore[import-untyped]
-from RPLCD.lcd import BaseCharLCD  # type: ignore[import-untyped]
+from RPLCD import common
+from RPLCD.i2c import CharLCD
+from RPLCD.lcd import BaseCharLCD
 
 from reader_peripheral.kana import in_cells
 from reader_peripheral.layout import Page, character_pages

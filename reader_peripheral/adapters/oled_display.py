@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import luma.core.error  # type: ignore[import-untyped]
-from luma.core.interface.serial import i2c  # type: ignore[import-untyped]
-from luma.oled.device import sh1106, ssd1306  # type: ignore[import-untyped]
+import luma.core.error
+from luma.core.interface.serial import i2c
+from luma.oled.device import sh1106, ssd1306
 
 from reader_peripheral.adapters.oled_picture import ROW_HEIGHT, Pen, draw_page, find_font
 from reader_peripheral.layout import Page, picture_pages

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from luma.core.legacy.font import LCD_FONT  # type: ignore[import-untyped]
+from luma.core.legacy.font import LCD_FONT
 from PIL import Image, ImageDraw, ImageFont
 
 from reader_peripheral.layout import Look, Page, Row, clusters
