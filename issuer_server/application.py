@@ -127,6 +127,9 @@ class IssuerApplication:
         cardholder = await self.parts.storage.cardholder_by_phone(request.phone)
         # A blocked cardholder looks like an unknown one: a shop need not know.
         if cardholder is None or cardholder.blocked:
+            # A first answer that was lost is given again, whatever has become of the cardholder since.
+            if (earlier := await self.parts.storage.replay(merchant.id, idempotency)) is not None:
+                return earlier.first_answer
             raise InputError("unknown_phone", "No cardholder of this issuer has that phone number.")
         return await self._background.whole(self._create(merchant, cardholder, request, idempotency))
 

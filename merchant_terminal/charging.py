@@ -82,8 +82,8 @@ async def settle_charge(api: IssuerApi, held: Held, show: Callable[[str], None])
         except asyncio.CancelledError:
             return await _interrupted(api, asking, show)
     except ProblemError as problem:
-        # With 'unauthorized' an earlier attempt may still have gone through.
-        if not asking.done() or (asking.exception() is problem and problem.code != "unauthorized"):
+        # Who may not ask at all hears nothing of the charge: an earlier attempt may still have gone through.
+        if not asking.done() or (asking.exception() is problem and problem.status not in (401, 403)):
             held.answered()
         raise
     except UnreachableError as failure:

@@ -363,5 +363,7 @@ def _fail(arguments: argparse.Namespace, status: Exit, outcome: str, code: str, 
         # Ctrl-C leaves "^C" on the line.
         with suppress(OSError):
             paragraphs = f"merchant-terminal: {message}".splitlines()
-            print("\n".join(textwrap.fill(each, 78) for each in paragraphs), file=sys.stderr)
+            # Not at a hyphen: who copies `merchant-terminal login` must get it whole.
+            lines = [textwrap.fill(each, 78, break_on_hyphens=False) for each in paragraphs]
+            print("\n".join(lines), file=sys.stderr)
     return status

@@ -81,6 +81,10 @@ class Storage(Protocol):
         """Insert a payment in state requested, or find the one this key made; raises IdempotencyMismatch."""
         ...
 
+    async def replay(self, merchant_id: MerchantId, idempotency: IdempotencyClaim) -> Replayed | None:
+        """The payment that this key made, if it made one; raises IdempotencyMismatch."""
+        ...
+
     async def advance(
         self,
         payment_id: PaymentId,

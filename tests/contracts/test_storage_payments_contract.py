@@ -61,6 +61,16 @@ async def test_a_replay_gives_the_first_answer_again_whatever_happened_since(wor
     assert again.first_answer == made.payment
 
 
+async def test_a_key_is_looked_up_without_making_anything(world):
+    assert await world.storage.replay(world.merchant, world.claim("k", "a")) is None
+    made = await world.storage.create_payment(world.new_payment(), world.claim("k", "a"))
+    assert await world.storage.replay(world.merchant, world.claim("k", "a")) == Replayed(made.payment)
+    assert await world.storage.replay(await world.add_merchant(), world.claim("k", "a")) is None
+    with pytest.raises(IdempotencyMismatch):
+        await world.storage.replay(world.merchant, world.claim("k", "b"))
+    assert len(await world.storage.payments(world.merchant, None, 100)) == 1
+
+
 async def test_one_key_with_another_payload_is_refused_and_makes_nothing(world):
     await world.storage.create_payment(world.new_payment(), world.claim("k", "a"))
     with pytest.raises(IdempotencyMismatch):

@@ -177,6 +177,15 @@ async def test_a_blocked_merchant(home: House) -> None:
     is_problem(await home.create(), 403, "merchant_blocked")
 
 
+async def test_a_lost_answer_is_given_again_though_the_cardholder_was_blocked_since(home: House) -> None:
+    _, first, _ = await home.create("k")
+    await home.issuer.storage.set_cardholder_blocked(home.cardholder, True)
+    status, again, _ = await home.create("k")
+    assert (status, again["id"]) == (201, first["id"])
+    is_problem(await home.create("k", amount=1201), 422, "idempotency_key_reused")
+    is_problem(await home.create("another"), 422, "unknown_phone")
+
+
 async def test_idempotency_key_missing_and_invalid(home: House) -> None:
     is_problem(await home.call("POST", "/v1/payments", json=BODY), 400, "idempotency_key_missing")
     for key in ("", "x" * 256, "schl\xfcssel"):

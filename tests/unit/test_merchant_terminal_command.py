@@ -491,3 +491,19 @@ async def test_two_windows_share_one_refund(tmp_path: Path) -> None:
     first.answered()
     second.answered()
     assert hold_refund(tmp_path, payment, amount).key != first.key
+
+
+async def test_a_merchant_blocked_after_a_lost_answer_keeps_the_charge_open(
+    ready: FakeIssuer, shop: Path
+) -> None:
+    ready.mishaps = [("payments", None), ("payments", 403)]
+    assert await run(shop, *CHARGE) == Exit.BAD_INPUT
+    assert len(ready.payments) == 1, "the customer's phone rang"
+    assert len(unanswered(shop)) == 1
+
+
+async def test_a_command_in_a_message_is_not_broken_in_two(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(shop, "list") == Exit.BAD_INPUT
+    assert "merchant-terminal login --issuer" in capsys.readouterr().err.replace("\n", " ")

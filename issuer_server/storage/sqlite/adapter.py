@@ -103,6 +103,12 @@ class SqliteStorage:
     async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
         return await self._writer.submit(lambda connection: payments.create(connection, new, idempotency))
 
+    async def replay(self, merchant_id: MerchantId, idempotency: IdempotencyClaim) -> Replayed | None:
+        # The writer's queue, not the reader's: behind a creation with this key that is on its way.
+        return await self._writer.submit(
+            lambda connection: payments.replay(connection, merchant_id, idempotency)
+        )
+
     async def advance(
         self,
         payment_id: PaymentId,

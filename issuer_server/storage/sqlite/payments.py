@@ -76,11 +76,8 @@ def milliseconds(seconds: float) -> int:
 
 def create(connection: sqlite3.Connection, new: NewPayment, claim: IdempotencyClaim) -> Created | Replayed:
     """Insert, unless the merchant's key made a payment before."""
-    row = connection.execute(_BY_KEY, (new.merchant_id, claim.key)).fetchone()
-    if row is not None:
-        if row[-1] != claim.payload_digest:
-            raise IdempotencyMismatch("this Idempotency-Key was used before with another request")
-        return Replayed(_record(row[:-1]))
+    if (replayed := replay(connection, new.merchant_id, claim)) is not None:
+        return replayed
     values = (
         new.id,
         new.merchant_id,
@@ -98,6 +95,18 @@ def create(connection: sqlite3.Connection, new: NewPayment, claim: IdempotencyCl
     if not rows:
         raise StorageError("the payment names a merchant who is not in the database")
     return Created(_record(rows[0]))
+
+
+def replay(
+    connection: sqlite3.Connection, merchant_id: MerchantId, claim: IdempotencyClaim
+) -> Replayed | None:
+    """What the merchant's key made before."""
+    row = connection.execute(_BY_KEY, (merchant_id, claim.key)).fetchone()
+    if row is None:
+        return None
+    if row[-1] != claim.payload_digest:
+        raise IdempotencyMismatch("this Idempotency-Key was used before with another request")
+    return Replayed(_record(row[:-1]))
 
 
 def advance(
