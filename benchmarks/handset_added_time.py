@@ -41,7 +41,7 @@ from handset_client.issuer_frames import PaymentRequest, ToReader
 from handset_client.ports import ReaderReady, ReaderSaid
 from handset_client.relay_call import Patience
 from handset_client.scripted import ScriptedScreen
-from handset_client.service import Happening, HandsetService
+from handset_client.service import HandsetService, Happening
 from issuer_server.seed import seed
 from merchant_terminal.issuer_api import ApiKey, IssuerApi
 from merchant_terminal.payment import Charge

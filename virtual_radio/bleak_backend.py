@@ -148,8 +148,9 @@ class _Client(BaseBleakClient):
         if self._connection:
             raise BleakError("Client is already connected")
         self._device = await type(self).powered()
+        connecting = asyncio.ensure_future(self._device.connect(self._target, timeout=self._timeout))
         try:
-            connection = await self._device.connect(self._target, timeout=self._timeout)
+            connection = await asyncio.shield(connecting)
         except core.TimeoutError as error:
             raise BleakDeviceNotFoundError(self.address, "no advert was heard") from error
         except core.BaseBumbleError as error:
@@ -157,11 +158,11 @@ class _Client(BaseBleakClient):
         except asyncio.CancelledError:
             if type(self).ether_lost():
                 raise BleakError("the virtual radio's ether is gone") from None
-            # It is we who are cancelled: the controller must not go on waiting for an advert.
-            with suppress(hci.HCI_Error):
-                await asyncio.shield(
-                    self._device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-                )
+            # It is we who are cancelled, perhaps more than once: what was begun is ended all the same.
+            ending = asyncio.ensure_future(_give_up(self._device, connecting))
+            _ENDINGS.add(ending)
+            ending.add_done_callback(_ENDINGS.discard)
+            await asyncio.shield(ending)
             raise
         if self._device.connections.get(connection.handle) is not connection:
             raise BleakError("failed to connect: the link was lost at once")
@@ -275,6 +276,28 @@ class _Client(BaseBleakClient):
             if self._connection is connection:
                 raise
             raise BleakError("disconnected") from None
+
+
+_ENDINGS: Final[set[asyncio.Future[None]]] = set()
+"""Connects being given up; the loop itself holds its tasks weakly."""
+_GIVING_UP: Final = 2.0
+"""Seconds for the controller to answer; an ether that died never does."""
+
+
+async def _give_up(device: Device, connecting: asyncio.Future[Connection]) -> None:
+    """End a connect whose caller has gone. Bumble loses sight of a link made behind a cancelled call.
+
+    Such a link would keep the peripheral from advertising for good, so the call is left to finish: the
+    controller ends it with a failure, or with the link that was just made, which is then taken down.
+    """
+    with suppress(hci.HCI_Error, TransportLostError, TimeoutError):
+        await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+    await asyncio.wait([connecting], timeout=_GIVING_UP)
+    if not connecting.done():
+        connecting.cancel()
+    elif not connecting.cancelled() and connecting.exception() is None:
+        with suppress(core.BaseBumbleError, hci.HCI_Error, TransportLostError, asyncio.InvalidStateError):
+            await connecting.result().disconnect()
 
 
 def _text(uuid: core.UUID) -> str:
