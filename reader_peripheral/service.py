@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from protocol import sealing
 from protocol.errors import BlindRelayError
@@ -116,8 +117,9 @@ class ReaderService:
             self._timer.cancel()
         self._forget_card()
         self._pin.wipe()
-        for close in (self._link.stop, self._swiper.close, self._keypad.close, self._display.close):
-            await close()
+        async with AsyncExitStack() as closing:  # one that fails keeps no other open
+            for close in (self._display.close, self._keypad.close, self._swiper.close, self._link.stop):
+                closing.push_async_callback(close)
 
     # What the link tells (ports.LinkHandlers).
 

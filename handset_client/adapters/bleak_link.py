@@ -287,7 +287,7 @@ class _Radio:
                 status = gatt.Status.decode(bytes(value))
             except MessageError:
                 return  # a newer reader's status; the screen does without
-            session.report(Notice(NoticeKind.READER_STATUS, status.name.lower()))
+            session.reader_does(status)
 
         async with asyncio.timeout(self._settings.step):
             await client.start_notify(gatt.CIPHERTEXT_UUID, on_value)

@@ -15,6 +15,7 @@ from handset_client.ports import ReaderEvent, ReaderLost, ReaderReady, ReaderSai
 from protocol import framing
 from protocol.errors import LocalProtocolError
 from protocol.frames import ErrorCode
+from protocol.gatt import Status
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType
 from protocol.text import shown
@@ -71,6 +72,13 @@ class LinkSession:
         """Whether the relay holds this session's hello, so that losing it must be said."""
         self._on_the_way: dict[int, tuple[PaymentId, MessageType]] = {}
         self._told: set[NoticeKind] = set()
+        self._status: Status | None = None
+
+    def reader_does(self, status: Status) -> None:
+        """The reader's status, told when it changes: the reader repeats it while a person is waited for."""
+        if status is not self._status:
+            self._status = status
+            self.report(Notice(NoticeKind.READER_STATUS, status.name.lower()))
 
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes, now: float) -> bool:
         """Queue a message. False when the session broke this moment: then its loss is reported already."""
@@ -99,7 +107,7 @@ class LinkSession:
                     if (message := self._on_the_way.pop(message_id, None)) is not None:
                         self.report(ReaderTook(*message))
                 case framing.KeepAlive(status):
-                    self.report(Notice(NoticeKind.READER_STATUS, status.name.lower()))
+                    self.reader_does(status)
                 case framing.SessionLost() | framing.Cancelled():
                     self._lost()
                 case framing.PeerFailed(code, _):

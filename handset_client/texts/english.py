@@ -87,7 +87,7 @@ BLUETOOTH_HELP: Final[Mapping[tuple[NoticeKind, str], str]] = MappingProxyType(
 """What to do, by what is wrong and by sys.platform. What is not here is a Linux of some kind."""
 
 STATUSES: Final[Mapping[Status, str]] = MappingProxyType(
-    {status: status.name.lower().replace("_", " ") for status in Status}
+    {status: status.name.lower().replace("_", " ").replace("pin", "PIN") for status in Status}
 )
 
 NO_DETAIL: Final = "no details"

@@ -512,6 +512,18 @@ async def test_a_status_is_for_the_screen_and_an_unknown_one_for_nobody(
     ]
 
 
+async def test_a_status_that_goes_on_is_told_once(air: MockAir, link: BleakReaderLink) -> None:
+    reader = air.add()
+    link.connect()
+    await until(link, ReaderReady)
+    assert reader.client is not None
+    waiting, read = gatt.Status.WAITING_FOR_CARD, gatt.Status.CARD_READ
+    for value in (waiting, waiting, read):
+        reader.client.notify(gatt.STATUS_UUID, value.encode())
+    told = [*await until(link, NoticeKind.READER_STATUS), *await until(link, NoticeKind.READER_STATUS)]
+    assert told == [Notice(NoticeKind.READER_STATUS, status.name.lower()) for status in (waiting, read)]
+
+
 # The end of a session
 
 

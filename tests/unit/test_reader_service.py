@@ -222,6 +222,24 @@ async def test_a_link_that_does_not_start_gives_everything_back() -> None:
     assert shop.link.stopped
 
 
+async def test_a_link_that_does_not_stop_keeps_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop()
+    await shop.service.start()
+    closed = []
+
+    async def fail() -> None:
+        raise RuntimeError("the bus is gone")
+
+    async def close() -> None:
+        closed.append("display")  # a terminal that nobody gives back stays without echo
+
+    monkeypatch.setattr(shop.link, "stop", fail)
+    monkeypatch.setattr(shop.display, "close", close)
+    with pytest.raises(RuntimeError):
+        await shop.service.stop()
+    assert closed == ["display"]
+
+
 async def test_neither_card_nor_pin_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     shop = Shop()
