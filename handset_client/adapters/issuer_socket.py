@@ -28,6 +28,9 @@ LARGEST_FRAME: Final = 16 * 1024
 REPLACED: Final = 4001
 """Close code: another socket came with the same credential."""
 
+WORTH_SAYING: Final = 2.0
+"""Seconds from which a person wants to know how long the next pause is."""
+
 
 @dataclass(frozen=True, slots=True)
 class SocketSettings:
@@ -128,7 +131,10 @@ class IssuerSocket:
                     self._tell_away(str(error) or type(error).__name__)
                 failures = 0 if self._session.welcomed else failures + 1
                 self._session.disconnected()
-                await asyncio.sleep(self._pause(failures))
+                pause = self._pause(failures)
+                if failures > 1 and pause >= WORTH_SAYING:
+                    self._events.put_nowait(Notice(NoticeKind.ISSUER_RETRY, str(round(pause))))
+                await asyncio.sleep(pause)
 
     async def _open(self, http: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await http.ws_connect(

@@ -49,6 +49,14 @@ FUNDS = 10**9
 HUNG = 50.0
 """Seconds by which the longest chain of deadlines below is over, and then some."""
 
+TOO_LATE = {
+    NotSettled.READER_UNAVAILABLE,
+    NotSettled.HANDSET_UNREACHABLE,
+    NotSettled.APPROVAL_TIMEOUT,
+    NotSettled.CARD_TIMEOUT,
+    NotSettled.PIN_TIMEOUT,
+}
+
 TIMES = Times(
     issuer=Deadlines(call=4.0, approval=8.0, card=8.0, pin=8.0),
     reader=Limits(pin_seconds=5.0, answer_seconds=5.0, result_seconds=0.2, resume_seconds=4.0),
@@ -146,7 +154,7 @@ class Lane:
                 await asyncio.gather(*restart)
                 person.approves, person.pin, heard_before = True, PIN, len(person.phone.told)
                 again = await self._pay(person, f"after storm {weather.seed}", 0.0)
-                if again.reason in (NotSettled.READER_UNAVAILABLE, NotSettled.HANDSET_UNREACHABLE):
+                if again.reason in TOO_LATE:
                     # On a machine too busy for the short patience of TIMES; what hangs fails once more.
                     await self._phone_ended(person, again)
                     again = await self._pay(person, f"once more after storm {weather.seed}", 0.0)

@@ -12,10 +12,12 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from handset_client.adapters import issuer_socket
 from handset_client.adapters.issuer_socket import CHANNEL_PATH, LARGEST_FRAME, IssuerSocket, SocketSettings
 from handset_client.effects import Notice, NoticeKind
 from handset_client.issuer_frames import OutcomeWanted, PaymentOver, ReaderUnavailable
 from handset_client.ports import CredentialRefusedError, IssuerEvent, IssuerUp
+from handset_client.wording import notice_text
 from protocol.identifiers import PaymentId, mint
 
 TOKEN = "a-token-of-this-test"
@@ -290,6 +292,21 @@ async def test_nobody_listening_is_said_once_and_tried_again(unused_tcp_port: in
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await socket.next_event()
+    await socket.close()
+
+
+async def test_how_long_the_next_try_is_off_is_said_once_the_pauses_are_long(
+    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuer_socket, "WORTH_SAYING", 0.0)
+    socket = IssuerSocket(f"http://127.0.0.1:{unused_tcp_port}", TOKEN, QUICK, jitter=lambda: 0.0)
+    socket.start()
+    events = await until(socket, NoticeKind.ISSUER_RETRY)
+    assert [event.kind for event in events if isinstance(event, Notice)] == [
+        NoticeKind.ISSUER_AWAY,
+        NoticeKind.ISSUER_RETRY,
+    ]
+    assert notice_text(Notice(NoticeKind.ISSUER_RETRY, "8")).endswith("Next try in 8 s.")
     await socket.close()
 
 
