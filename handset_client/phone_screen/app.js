@@ -33,6 +33,7 @@ function heard(message) {
     state = message;
     document.documentElement.lang = state.language;
     document.documentElement.dataset.theme = state.theme;
+    if (state.payment) place = { name: "home" }; // where the person is after it
     draw();
     callOut(before);
   }
@@ -57,11 +58,11 @@ function wanted() {
   if (payment) return [`progress ${payment.id} ${language}`, () => progress(tools)];
   if (ended) {
     const close = () => channel.send({ type: "done", payment_id: ended.id });
-    return [`receipt ${ended.id} ${language}`, () => receipt(tools, ended, close, false)];
+    return [`receipt ${ended.id} ${ended.outcome} ${language}`, () => receipt(tools, ended, close, false)];
   }
   if (place.name === "settings") return [`settings ${language}`, () => settings(tools, () => go({ name: "home" }))];
   const item = place.name === "detail" ? state.history.find((past) => past.id === place.id) : undefined;
-  if (item) return [`detail ${item.id} ${language}`, () => receipt(tools, item, () => go({ name: "home" }), true)];
+  if (item) return [`detail ${item.id} ${item.outcome} ${language}`, () => receipt(tools, item, () => go({ name: "home" }), true)];
   return [`home ${language}`, () => home(tools)];
 }
 
