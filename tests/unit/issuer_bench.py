@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import heapq
-import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -71,6 +69,7 @@ from protocol.money import Money, currency
 from protocol.sealing import PaymentKey, card_info, pad_pin, pin_info, seal_card, seal_pin
 from protocol.signing import SigningKey, digest, open_message, sign_message
 from protocol.track_data import parse_swipe
+from tests.unit.manual_timers import ManualTimers as ManualTimers
 
 ISSUER = IssuerId("bank.example")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).timestamp()
@@ -78,39 +77,6 @@ PHONE = PhoneNumber("+819012345678")
 PAN, PIN, EXPIRY = "4000001234567899", "1234", "2912"
 API_KEY = "brm_test-key-of-a-merchant"
 YEN = currency("JPY")
-
-
-class ManualTimers:
-    """Timers whose clock the test turns."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._due: list[tuple[float, int, _ManualTimer]] = []
-        self._order = itertools.count()
-
-    def now(self) -> float:
-        return self._now
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> _ManualTimer:
-        timer = _ManualTimer(callback)
-        heapq.heappush(self._due, (self._now + seconds, next(self._order), timer))
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        until = self._now + seconds
-        while self._due and self._due[0][0] <= until:
-            self._now, _, timer = heapq.heappop(self._due)
-            if timer.callback is not None:
-                timer.callback()
-        self._now = until
-
-
-@dataclass
-class _ManualTimer:
-    callback: Callable[[], None] | None
-
-    def cancel(self) -> None:
-        self.callback = None
 
 
 class Reader:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from handset_client.adapters import issuer_socket
@@ -17,6 +17,7 @@ from handset_client.adapters.issuer_socket import CHANNEL_PATH, LARGEST_FRAME, I
 from handset_client.effects import Notice, NoticeKind
 from handset_client.issuer_frames import OutcomeWanted, PaymentOver, ReaderUnavailable
 from handset_client.ports import CredentialRefusedError, IssuerEvent, IssuerUp
+<<<<<<< Updated upstream
 from handset_client.wording import notice_text
 from protocol.identifiers import PaymentId, mint
 
@@ -118,6 +119,9 @@ class Issuer:
         async with asyncio.timeout(5):
             while not condition():
                 await self.changed.wait()
+=======
+from tests.unit.handset_socket_issuer import QUICK, TOKEN, Issuer, payment
+>>>>>>> Stashed changes
 
 
 @pytest.fixture
