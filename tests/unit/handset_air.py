@@ -177,7 +177,9 @@ class MockScanner(BaseBleakScanner):
                 busy = reader.client is not None or reader in self.air.left_connected
                 if busy or not self.is_allowed_uuid(reader.advertised_services):
                     continue
-                advert = AdvertisementData(reader.name, {}, {}, reader.advertised_services, None, reader.rssi, ())
+                advert = AdvertisementData(
+                    reader.name, {}, {}, reader.advertised_services, None, reader.rssi, ()
+                )
                 device = self.create_or_update_device(
                     reader.address, reader.address, reader.name, reader, advert
                 )
