@@ -27,7 +27,7 @@ from handset_client.relay_call import Patience
 from handset_client.scripted import ScriptedScreen, Shown, approve_below
 from handset_client.service import HandsetService
 from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
-from handset_client.wording import STEPS, ending_text, notice_text
+from handset_client.wording import STEPS, ending_text, notice_text, system_language
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import parse_reader_id
 from protocol.money import currency, format_money, parse_amount
@@ -184,7 +184,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         if decide is not None:
             screen = ScriptedScreen(decide, show=_print_line)
         elif arguments.terminal:
-            screen = stack.enter_context(TerminalScreen())
+            language = PreferencesFile(_data(arguments)).load().language or system_language()
+            screen = stack.enter_context(TerminalScreen(language=language))
         else:
             browser = not arguments.no_browser
             face = page(_data(arguments), port=arguments.port, browser=browser, stop=stop)

@@ -27,6 +27,7 @@ __all__ = [
     "request_text",
     "step_text",
     "system_language",
+    "terminal_texts",
 ]
 
 
@@ -50,6 +51,7 @@ class _Texts(Protocol):
     WHAT: str
     WITH_CARD: str
     ENDINGS: Mapping[End, tuple[str, str]]
+    TERMINAL: Mapping[str, str]
     PAGE: Mapping[str, str]
 
 
@@ -107,6 +109,11 @@ def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[
     why, next_step = reason_text(ending.reason, language)
     happened, advice = texts.ENDINGS[ending.end]
     return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
+
+
+def terminal_texts(language: Language) -> Mapping[str, str]:
+    """The labels and hints of the screen in a terminal."""
+    return _TEXTS[language].TERMINAL
 
 
 def page_texts(language: Language) -> Mapping[str, str]:

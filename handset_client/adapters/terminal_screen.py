@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from handset_client.adapters.keyboard import Keyboard
-from handset_client.effects import Ending, Notice, Progress, Step
+from handset_client.adapters.terminal_text import columns_of, fit, wrap
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
-from handset_client.wording import STEPS, ending_text, notice_text
+from handset_client.wording import Language, ending_text, notice_text, step_text, terminal_texts
+from protocol.gatt import Status
 from protocol.money import format_money
 
 _WIPE_LINE: Final = "\r\x1b[2K"
-_RULE: Final = "-" * 46
+_WIDEST: Final = 76
+"""Columns. Longer lines are hard to read, however wide the window is."""
+_BOLD, _GREEN, _RED, _YELLOW, _DIM, _PLAIN = (f"\x1b[{code}m" for code in ("1", "32", "31", "33", "2", "0"))
+_COLOUR_OF: Final = {
+    End.COMPLETED: _GREEN,
+    End.NOT_SETTLED: _RED,
+    End.UNKNOWN: _YELLOW,
+    End.SEE_READER: _YELLOW,
+}
+_WORTH_SAYING: Final = frozenset(
+    status.name.lower() for status in (Status.UNKNOWN_OUTCOME, Status.BUSY, Status.ERROR)
+)
+"""What else a reader does, the steps and the result say already."""
 _SAID_ALOUD: Final = (30, 10, 5)
 """Seconds at which a countdown is printed where no line can be rewritten."""
 
@@ -34,10 +50,20 @@ _REVOCABLE: Final = frozenset(
 class TerminalScreen:
     """Screen on `output`, with keys from `source`. Use as a context manager."""
 
-    def __init__(self, source: IO[Any] = sys.stdin, output: IO[str] = sys.stdout) -> None:
+    def __init__(
+        self,
+        source: IO[Any] = sys.stdin,
+        output: IO[str] = sys.stdout,
+        language: Language = Language.ENGLISH,
+    ) -> None:
         self._keyboard = Keyboard(source)
         self._output = output
+        self._language = language
+        self._texts = terminal_texts(language)
         self._rewrites = output.isatty()
+        # https://no-color.org: the variable's presence counts, and TERM=dumb has no colours to begin with.
+        self._colours = self._rewrites and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._told = ""
         self._request: PaymentRequest | None = None
         self._step: Step | None = None
         self._until = 0.0
@@ -60,42 +86,42 @@ class TerminalScreen:
         self._keyboard.forget_typed()
         self._request, self._step = request, Step.LOOKING_FOR_READER
         self._until = _now() + seconds_left
-        keys = (
-            "[A]pprove   [D]ecline"
-            if self._keyboard.single_keys
-            else "Type a (approve) or d (decline), Enter."
+        rule = ("─" if "utf" in (getattr(self._output, "encoding", None) or "").lower() else "-") * min(
+            46, self._columns()
         )
-        self._print(
-            f"{_RULE}\n"
-            f"  Shop     {request.merchant_name}\n"
-            f"  Amount   {format_money(request.amount)}\n"
-            f"  For      {request.order}\n"
-            f"{_RULE}\n"
-            f"{keys}   {self._left()} seconds to answer"
-        )
+        self._print(self._paint(_DIM, rule))
+        self._field("shop", request.merchant_name)
+        self._field("amount", format_money(request.amount), _BOLD)
+        self._field("order", request.order)
+        self._print(self._paint(_DIM, rule))
+        if not (self._rewrites and self._keyboard.single_keys):
+            self._say(self._texts["keys_piped"].format(seconds=self._left()))
+        self._told = ""
         self._asked.set()
         self._ticker = asyncio.create_task(self._tick())
 
     def tell(self, what: Progress | Notice) -> None:
         """See Screen."""
         if isinstance(what, Notice):
-            self._print(notice_text(what))
+            self._notice(what)
             return
         if self._request is None or what.payment_id != self._request.payment_id:
             return
         if what.step not in _UNDECIDED:
             self._stop_ticking()
         self._step = what.step
-        self._print(STEPS[what.step])
+        self._tell(step_text(what.step, self._language))
 
     def finish(self, ending: Ending) -> None:
         """See Screen."""
-        happened, next_step = ending_text(ending)
+        happened, next_step = ending_text(ending, self._language)
         if self._request is not None and ending.request.payment_id == self._request.payment_id:
             self._stop_ticking()
             self._request = self._step = None
             self._asked.clear()
-        self._print(f"{happened}\n  {next_step}")
+        self._say(happened, colour=_COLOUR_OF[ending.end])
+        self._say(next_step, indent="  ")
+        self._told = ""
 
     async def next_answer(self) -> Answer:
         """See Screen."""
@@ -131,21 +157,19 @@ class TerminalScreen:
             return Answer(payment_id, approved=False)
         if key.isprintable() and key != " ":
             if self._step in _UNDECIDED:
-                self._print("Press A to approve or D to decline (Q quits).")
+                self._say(self._texts["hint_undecided"])
             elif self._step in _REVOCABLE:
-                self._print("Press D to call this payment off.")
+                self._say(self._texts["hint_revocable"])
             else:
-                self._print("It is too late to call this payment off. Wait for the result.")
+                self._say(self._texts["hint_too_late"])
         return None
 
     async def _tick(self) -> None:
         while (left := self._left()) > 0:
             if self._rewrites:
-                self._output.write(f"{_WIPE_LINE}[A]pprove   [D]ecline   {left // 60}:{left % 60:02}")
-                self._output.flush()
-                self._status_shown = True
+                self._show_status(f"{self._texts['keys']}   {left // 60}:{left % 60:02}")
             elif left in _SAID_ALOUD:
-                self._print(f"{left} seconds left")
+                self._say(self._texts["seconds_left"].format(seconds=left))
             await asyncio.sleep(self._until - _now() - (left - 1) if left > 1 else self._until - _now())
 
     def _left(self) -> int:
@@ -155,6 +179,55 @@ class TerminalScreen:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
+
+    def _notice(self, notice: Notice) -> None:
+        text = notice_text(notice, self._language)
+        match notice.kind:
+            case NoticeKind.READER_STATUS if notice.detail not in _WORTH_SAYING:
+                return
+            case NoticeKind.ISSUER_RETRY if self._rewrites and self._request is None:
+                self._show_status(text)
+            case NoticeKind.ISSUER_RETRY:
+                return  # where no line can be rewritten, one word that the bank is away is enough
+            case _:
+                self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        """Say it, unless it is what was said last."""
+        if text != self._told:
+            self._told = text
+            self._say(text)
+
+    def _say(self, text: str, indent: str = "", colour: str = "") -> None:
+        for line in wrap(text, self._columns(), indent, indent):
+            self._print(self._paint(colour, line))
+
+    def _field(self, label: str, value: str, colour: str = "") -> None:
+        labels = [self._texts[each] for each in ("shop", "amount", "order")]
+        room = max(map(columns_of, labels)) + 3
+        name = self._texts[label]
+        lead = f"  {name}{' ' * (room - columns_of(name))}"
+        for line in wrap(value, self._columns(), lead, " " * columns_of(lead)):
+            self._print(line[: len(lead)] + self._paint(colour, line[len(lead) :]))
+
+    def _show_status(self, text: str) -> None:
+        """In the last line, in place of what stands there; cut, for a line that wraps cannot be wiped."""
+        self._output.write(_WIPE_LINE + fit(text, self._columns() - 1))
+        self._output.flush()
+        self._status_shown = True
+
+    def _columns(self) -> int:
+        if not self._rewrites:
+            return 10_000  # a pipe or a file: lines are cut by whoever reads them
+        try:
+            columns = os.get_terminal_size(self._output.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        # Some terminals do not know: then COLUMNS, or 80.
+        return min(_WIDEST, columns or shutil.get_terminal_size().columns)
+
+    def _paint(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if colour and self._colours else text
 
     def _print(self, text: str) -> None:
         if self._status_shown:

@@ -175,6 +175,21 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
 )
 """How a payment ended, and the next step, as two lines."""
 
+TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "shop": "Shop",
+        "amount": "Amount",
+        "order": "For",
+        "keys": "[A]pprove   [D]ecline",
+        "keys_piped": "Type a (approve) or d (decline), Enter.   {seconds} seconds to answer",
+        "seconds_left": "{seconds} seconds left",
+        "hint_undecided": "Press A to approve or D to decline (Q quits).",
+        "hint_revocable": "Press D to call this payment off.",
+        "hint_too_late": "It is too late to call this payment off. Wait for the result.",
+    }
+)
+"""What the screen in a terminal says beside the above."""
+
 PAGE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "title": "Blind Relay",

@@ -192,6 +192,20 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "shop": "お店",
+        "amount": "金額",
+        "order": "内容",
+        "keys": "[A] 承認   [D] 断る",
+        "keys_piped": "a（承認）か d（断る）を入力し、Enter を押してください。残り {seconds} 秒",
+        "seconds_left": "残り {seconds} 秒",
+        "hint_undecided": "A で承認、D で断ります（Q で終了）。",
+        "hint_revocable": "D でこのお支払いを取りやめます。",
+        "hint_too_late": "もう取りやめられません。結果をお待ちください。",
+    }
+)
+
 PAGE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "title": "Blind Relay",
