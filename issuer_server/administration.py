@@ -21,7 +21,9 @@ from issuer_server.cards import (
 )
 from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
 from issuer_server.storage.port import Administration
-from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant
+from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant, NewWebhookEndpoint
+from issuer_server.webhooks import SECRET_SIZE as SECRET_BYTES
+from issuer_server.webhooks import check_webhook_url, secret_text
 from protocol.enrolment import SECRET_SIZE, EnrolmentCode, EnrolmentKind
 from protocol.errors import InputError
 from protocol.identifiers import (
@@ -30,6 +32,7 @@ from protocol.identifiers import (
     CardId,
     MerchantId,
     PhoneNumber,
+    WebhookEndpointId,
     mint,
     parse_phone_number,
 )
@@ -70,6 +73,15 @@ class AddedCard:
     cardholder_id: CardholderId
     last_four: str
     expiry: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddedWebhook:
+    """A webhook endpoint and its secret, which is not told again."""
+
+    id: WebhookEndpointId
+    url: str
+    secret: str = field(repr=False)
 
 
 async def add_merchant(store: Administration, name: str, random: RandomBytes, now: float) -> AddedMerchant:
@@ -124,6 +136,32 @@ async def add_card(
         now,
     )
     return AddedCard(card_id, cardholder_id, digits, expires)
+
+
+async def add_webhook(
+    store: Administration,
+    merchant_id: MerchantId,
+    url: str,
+    random: RandomBytes,
+    now: float,
+    *,
+    private_allowed: bool = False,
+) -> AddedWebhook:
+    """Tell a merchant of its payments at `url`; raises NotFound."""
+    check_webhook_url(url, private_allowed=private_allowed)
+    endpoint_id = WebhookEndpointId(mint("whe", random(ENTROPY_SIZE)))
+    secret = random(SECRET_BYTES)
+    await store.add_webhook_endpoint(NewWebhookEndpoint(endpoint_id, merchant_id, url, secret), now)
+    return AddedWebhook(endpoint_id, url, secret_text(secret))
+
+
+async def rotate_webhook_secret(
+    store: Administration, endpoint_id: WebhookEndpointId, random: RandomBytes, now: float, overlap: float
+) -> str:
+    """The endpoint's new secret; for `overlap` seconds the old one signs as well. Raises NotFound."""
+    secret = random(SECRET_BYTES)
+    await store.rotate_webhook_secret(endpoint_id, secret, now + overlap)
+    return secret_text(secret)
 
 
 async def add_device(

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from issuer_server.background import Background
-from issuer_server.bus.port import HANDSET_ARRIVED, moved_subject, payment_subject
+from issuer_server.bus.port import HANDSET_ARRIVED, WEBHOOKS_WAITING, moved_subject, payment_subject
 from issuer_server.handset_desk import HandsetDesk
 from issuer_server.live_payments import LivePayment, LivePayments
 from issuer_server.parts import IssuerParts
@@ -261,6 +261,7 @@ class IssuerApplication:
         except NotFound:
             raise PaymentNotFound(payment_id) from None
         if refund.id == refund_id:
+            await self.parts.bus.publish(WEBHOOKS_WAITING, b"")
             _log.info("payment %s: refunded", payment_id, extra={"payment_id": payment_id})
         return refund
 

@@ -37,6 +37,11 @@ class Background:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def cancel(self) -> None:
+        """Ask everything spawned to end now; `idle` waits for it."""
+        for task in self._tasks:
+            task.cancel()
+
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:

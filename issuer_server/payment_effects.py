@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from issuer_server import handset_frames as frames
-from issuer_server.bus.port import NoResponders, handset_subject, moved_subject
+from issuer_server.bus.port import WEBHOOKS_WAITING, NoResponders, handset_subject, moved_subject
 from issuer_server.envelopes import open_card, open_pin
 from issuer_server.live_payments import LivePayment, LivePayments
 from issuer_server.outcomes import sign_outcome
@@ -214,6 +214,7 @@ class PaymentEffects:
         if live.subscription is not None:
             await live.subscription.end()
         await self._parts.bus.publish(moved_subject(live.id), b"")
+        await self._parts.bus.publish(WEBHOOKS_WAITING, b"")
 
     async def _to_reader(self, live: LivePayment, kind: frames.ToReaderKind, signed: bytes) -> None:
         await self._to_phone(

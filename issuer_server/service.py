@@ -28,6 +28,7 @@ from issuer_server.problems import problem_middleware
 from issuer_server.refund_api import RefundApi
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite.adapter import SqliteStorage
+from issuer_server.webhook_delivery import WebhookDelivery
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,11 @@ async def start(
             access_log=None,  # addresses hold payment ids, headers hold keys; payments log themselves
             shutdown_timeout=_CONNECTIONS_END_WITHIN,
         )
+        delivery = WebhookDelivery(
+            storage, bus, private_allowed=settings.webhooks_to_private_addresses, clock=clock
+        )
+        await delivery.start()
+        closing.push_async_callback(delivery.close, _CONNECTIONS_END_WITHIN)
         await runner.setup()
         closing.push_async_callback(runner.cleanup)
         closing.push_async_callback(channel.close)

@@ -38,6 +38,7 @@ class Settings:
     insecure_plain_http_on_a_public_address: bool = False
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts_per_payment: int = 1
+    webhooks_to_private_addresses: bool = False  # also lets them go over plain HTTP: for development
     stop_grace: float = 10.0  # how long payments in flight may still end by themselves at a graceful stop
 
     def __post_init__(self) -> None:
@@ -96,6 +97,7 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         "insecure_plain_http_on_a_public_address": bool,
         "deadlines": dict,
         "pin_attempts_per_payment": int,
+        "webhooks_to_private_addresses": bool,
         "stop_grace": (int, float),
     }
     values: dict[str, Any] = {}

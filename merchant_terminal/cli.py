@@ -1,4 +1,4 @@
-"""The command `merchant-terminal`: login, charge, status, cancel, refund, list."""
+"""The command `merchant-terminal`: login, charge, status, cancel, refund, list, listen."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from enum import IntEnum
 from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
 from merchant_terminal.errors import IssuerError, NotChargedError, ProblemError
 from merchant_terminal.issuer_api import ApiKey, IssuerApi, Retry, RetryPolicy, check_issuer_url
+from merchant_terminal.listening import listen
 from merchant_terminal.listing import payment_document, refund_document, summary
 from merchant_terminal.payment import Charge, Payment
 from merchant_terminal.receipt import receipt, refunded_money
@@ -25,6 +26,7 @@ from merchant_terminal.sentences import problem_sentence, reason_sentence
 from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
 from merchant_terminal.status_line import StatusLine
 from merchant_terminal.unanswered import UnansweredCharges
+from merchant_terminal.webhooks import WebhookSecret
 from protocol.errors import InputError
 from protocol.identifiers import check_payment_id, parse_phone_number
 from protocol.messages import LONGEST_ORDER
@@ -109,6 +111,10 @@ def build_parser() -> argparse.ArgumentParser:
     refund.add_argument("--amount", help="as people write it: 1200 or 12.50 (default: all that is left)")
     listing = commands.add_parser("list", parents=[shared], help="show the latest payments")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (1 to 100, default 20)")
+    listen = commands.add_parser(
+        "listen", parents=[shared], help="show the issuer's webhooks as they arrive, for development"
+    )
+    listen.add_argument("--port", type=int, default=8490, help="on this machine (default: %(default)s)")
     listing.add_argument("--cursor", metavar="TEXT", help="where the last list ended")
     return parser
 
@@ -132,6 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments, Exit.UNKNOWN, "unknown", "issuer_unreachable", _outcome_unknown(arguments, error)
         )
     except KeyboardInterrupt:
+        if arguments.command == "listen":
+            return Exit.COMPLETED
         message = _outcome_unknown(arguments, "you left before the answer")
         return _fail(arguments, Exit.UNKNOWN, "unknown", "interrupted", message)
 
@@ -162,6 +170,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     places = Places.find(arguments.config, os.environ)
     if arguments.command == "login":
         return await _login(arguments, places)
+    if arguments.command == "listen":
+        return await _listen(arguments)
     settings = load_settings(places)
     key = load_key(places)
     async with StatusLine(silent=arguments.json) as line:
@@ -203,11 +213,7 @@ def _give_up_after() -> float:
 
 async def _login(arguments: argparse.Namespace, places: Places) -> int:
     settings = Settings(check_issuer_url(arguments.issuer), arguments.ca_file)
-    if sys.stdin.isatty():
-        typed = await asyncio.to_thread(getpass.getpass, "API key (not shown): ")
-    else:
-        typed = sys.stdin.readline()
-    key = ApiKey(typed.strip())
+    key = ApiKey(await _secret("API key (not shown): "))
     async with IssuerApi(
         settings.issuer_url,
         key,
@@ -224,6 +230,19 @@ async def _login(arguments: argparse.Namespace, places: Places) -> int:
             f"It is stored in {places.key}, readable by you alone."
         )
     return Exit.COMPLETED
+
+
+async def _listen(arguments: argparse.Namespace) -> int:
+    if not 0 <= arguments.port <= 65535:
+        raise InputError("invalid_port", "A port is 0 (any) to 65535.")
+    await listen(WebhookSecret(await _secret("Webhook secret (not shown): ")), arguments.port, arguments.json)
+    return Exit.COMPLETED
+
+
+async def _secret(prompt: str) -> str:
+    if sys.stdin.isatty():
+        return (await asyncio.to_thread(getpass.getpass, prompt)).strip()
+    return sys.stdin.readline().strip()
 
 
 async def _charge(

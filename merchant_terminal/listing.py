@@ -5,7 +5,9 @@ from __future__ import annotations
 from merchant_terminal.payment import Payment, Refund
 from merchant_terminal.receipt import columns, moment, refunded_money
 from merchant_terminal.sentences import STATUS_SENTENCES
+from merchant_terminal.webhooks import WebhookEvent
 from protocol.money import format_money
+from protocol.text import shown
 
 
 def summary(payment: Payment) -> str:
@@ -20,6 +22,14 @@ def summary(payment: Payment) -> str:
         order = order[:-2] + "…"
     when = moment(payment.created_at, None)[:19]
     return f"{when}  {format_money(payment.amount):>16}  {standing}\n    {payment.id}  {order}"
+
+
+def webhook_summary(event: WebhookEvent, again: bool) -> str:
+    """A webhook as it arrives: what happened, then the payment."""
+    what = shown(event.type, 40) + (" (again)" if again else "")
+    if event.refund is not None:
+        what += f": {format_money(event.refund.amount)}"
+    return f"{what}  {shown(event.id, 64)}\n    {summary(event.payment)}"
 
 
 def payment_document(payment: Payment) -> dict[str, object]:

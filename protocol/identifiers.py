@@ -15,6 +15,7 @@ from protocol.errors import InputError
 IssuerId = NewType("IssuerId", str)
 PaymentId = NewType("PaymentId", str)
 RefundId = NewType("RefundId", str)
+WebhookEndpointId = NewType("WebhookEndpointId", str)
 MerchantId = NewType("MerchantId", str)
 CardholderId = NewType("CardholderId", str)
 CardId = NewType("CardId", str)
@@ -69,6 +70,11 @@ def check_payment_id(text: str) -> PaymentId:
 def check_refund_id(text: str) -> RefundId:
     """`text` if it is a refund id; raises InputError (invalid_refund_id)."""
     return RefundId(_check_minted("ref", "refund", text))
+
+
+def check_webhook_endpoint_id(text: str) -> WebhookEndpointId:
+    """`text` if it is a webhook endpoint id; raises InputError (invalid_webhook_endpoint_id)."""
+    return WebhookEndpointId(_check_minted("whe", "webhook_endpoint", text))
 
 
 def check_merchant_id(text: str) -> MerchantId:

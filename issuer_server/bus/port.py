@@ -18,6 +18,9 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 HANDSET_ARRIVED: Final = "handset.arrived"
 """Published when a phone's socket is up: JSON {handset_id, cardholder_id, resumed}."""
 
+WEBHOOKS_WAITING: Final = "webhooks.waiting"
+"""Published, empty, when something was committed that merchants may want to be told of."""
+
 
 def call_subject(cardholder_id: CardholderId) -> str:
     """Asks for a connected phone of this cardholder; the reply is its handset id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from issuer_server import administration
+from issuer_server.commands import webhooks
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.output import print_fields, print_rows, status
 from issuer_server.ledger import check_trial_balance
@@ -23,6 +24,7 @@ def add_parsers(commands: Commands) -> None:
     add.set_defaults(handler=add_merchant)
     _action(merchant, "list", "who there is").set_defaults(handler=list_merchants)
     _add_blocking(merchant, "merchant")
+    webhooks.add_parsers(merchant)
 
     cardholder = _subject(commands, "cardholder", "who pays")
     add = _action(cardholder, "add", "register a person")

@@ -16,6 +16,7 @@ from issuer_server.storage.records import (
     CardholderRecord,
     CardRecord,
     Created,
+    DueWebhook,
     HandsetRecord,
     IdempotencyClaim,
     MerchantRecord,
@@ -25,12 +26,14 @@ from issuer_server.storage.records import (
     NewMerchant,
     NewPayment,
     NewRefund,
+    NewWebhookEndpoint,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
     RefundRecord,
     Replayed,
     SettleResult,
+    WebhookEndpoint,
 )
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import (
@@ -44,6 +47,7 @@ from protocol.identifiers import (
     PublicKey,
     ReaderId,
     RefundId,
+    WebhookEndpointId,
 )
 from protocol.money import Money
 
@@ -169,6 +173,26 @@ class EnrolmentStore(Protocol):
         ...
 
 
+class WebhookStore(Protocol):
+    """What delivers webhooks. The messages themselves are written by whatever ends or refunds a payment."""
+
+    async def due_webhooks(self, now: float, for_each_endpoint: int) -> list[DueWebhook]:
+        """The longest waiting messages that are due, at most so many for each endpoint."""
+        ...
+
+    async def webhook_delivered(self, message_id: str, endpoint_id: WebhookEndpointId) -> None: ...
+
+    async def webhook_failed(
+        self, message_id: str, endpoint_id: WebhookEndpointId, next_at: float | None, problem: str
+    ) -> None:
+        """Count a failed attempt; without `next_at` the message is given up."""
+        ...
+
+    async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
+        """It said that it is gone: nothing is sent there any more, and nothing waits."""
+        ...
+
+
 class Administration(Protocol):
     """What the administration command needs. Additions raise AlreadyExists or NotFound."""
 
@@ -207,3 +231,17 @@ class Administration(Protocol):
     async def readers(self) -> list[ReaderRecord]: ...
 
     async def balances(self, owner: str | None = None) -> list[Balance]: ...
+
+    async def add_webhook_endpoint(self, new: NewWebhookEndpoint, now: float) -> None: ...
+
+    async def webhook_endpoints(self, merchant_id: MerchantId | None = None) -> list[WebhookEndpoint]: ...
+
+    async def rotate_webhook_secret(
+        self, endpoint_id: WebhookEndpointId, secret: bytes, previous_until: float
+    ) -> None:
+        """Sign with `secret` from now on, and until `previous_until` with the one before it as well."""
+        ...
+
+    async def remove_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
+        """Forget an endpoint and what waits for it."""
+        ...

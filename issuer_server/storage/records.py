@@ -18,6 +18,7 @@ from protocol.identifiers import (
     PublicKey,
     ReaderId,
     RefundId,
+    WebhookEndpointId,
 )
 from protocol.messages import NotSettled
 from protocol.money import Currency, Money
@@ -257,3 +258,39 @@ class Balance:
     kind: str
     currency: Currency
     minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhookEndpoint:
+    """Where a merchant wants to be told of its payments, and the secret that signs what is told there."""
+
+    id: WebhookEndpointId
+    merchant_id: MerchantId
+    url: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """An endpoint as stored. `waiting` and `failed` count its messages that did not arrive (yet)."""
+
+    id: WebhookEndpointId
+    merchant_id: MerchantId
+    url: str
+    disabled: bool
+    waiting: int
+    failed: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueWebhook:
+    """A message to send now: byte for byte `payload`, signed with each of `secrets`."""
+
+    message_id: str
+    endpoint_id: WebhookEndpointId
+    url: str
+    secrets: tuple[bytes, ...] = field(repr=False)
+    payload: str = field(repr=False)
+    attempts: int
+    """Failed ones so far."""

@@ -338,3 +338,20 @@ def test_card_number_and_pin_are_wiped_when_the_command_is_done(monkeypatch):
     with card_and_pin() as (pan, pin):
         assert (pan, pin) == (PAN.encode(), PIN.encode())
     assert not any(pan + pin)
+
+
+def test_webhooks_of_a_merchant(ready):
+    merchant = ready.json("merchant", "add", "--name", "Cafe")["id"]
+    words = ("merchant", "webhook", "add", "--merchant", merchant, "--url")
+    added = ready.json(*words, "https://shop.example/hooks")
+    assert added["secret"].startswith("whsec_")
+    (shown,) = ready.json("merchant", "webhook", "list", "--merchant", merchant)
+    assert (shown["id"], shown["status"], shown["waiting"]) == (added["id"], "active", 0)
+    assert added["secret"] not in str(shown)
+    assert ready.json("merchant", "webhook", "rotate", added["id"])["secret"] != added["secret"]
+    for url in ("http://shop.example/", "https://10.0.0.1/"):
+        status, _, err = ready(*words, url)
+        assert (status, bool(err)) == (1, True)
+    assert ready.json("merchant", "webhook", "remove", added["id"])["status"] == "removed"
+    assert ready.json("merchant", "webhook", "list") == []
+    assert ready("merchant", "webhook", "remove", added["id"])[0] == 1

@@ -14,6 +14,7 @@ from issuer_server.storage.records import (
     CardholderRecord,
     CardRecord,
     Created,
+    DueWebhook,
     HandsetRecord,
     IdempotencyClaim,
     MerchantRecord,
@@ -23,14 +24,16 @@ from issuer_server.storage.records import (
     NewMerchant,
     NewPayment,
     NewRefund,
+    NewWebhookEndpoint,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
     RefundRecord,
     Replayed,
     SettleResult,
+    WebhookEndpoint,
 )
-from issuer_server.storage.sqlite import administration, directory, ledger, payments, refunds
+from issuer_server.storage.sqlite import administration, directory, ledger, payments, refunds, webhooks
 from issuer_server.storage.sqlite.connection import check_up_to_date, connect, migrate, take_server_lock
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
@@ -45,12 +48,13 @@ from protocol.identifiers import (
     PublicKey,
     ReaderId,
     RefundId,
+    WebhookEndpointId,
 )
 from protocol.money import Money
 
 
 class SqliteStorage:
-    """Storage, EnrolmentStore and Administration of the port. Made by `open` or `open_beside_server`."""
+    """All of the port's protocols. Made by `open` or `open_beside_server`."""
 
     def __init__(self, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None) -> None:
         self._writer = writer
@@ -138,7 +142,7 @@ class SqliteStorage:
         )
 
     async def refund(self, new: NewRefund, idempotency: IdempotencyClaim) -> RefundRecord:
-        return await self._writer.submit(lambda connection: refunds.refund(connection, new, idempotency))
+        return await self._writer.submit(lambda connection: refunds.give_back(connection, new, idempotency))
 
     async def refunds(self, payment_id: PaymentId, before: RefundId | None, limit: int) -> list[RefundRecord]:
         return await self._reader.submit(
@@ -284,3 +288,41 @@ class SqliteStorage:
 
     async def balances(self, owner: str | None = None) -> list[Balance]:
         return await self._reader.submit(lambda connection: ledger.balances(connection, owner))
+
+    # Webhooks.
+
+    async def due_webhooks(self, now: float, for_each_endpoint: int) -> list[DueWebhook]:
+        return await self._reader.submit(
+            lambda connection: webhooks.due(connection, milliseconds(now), for_each_endpoint)
+        )
+
+    async def webhook_delivered(self, message_id: str, endpoint_id: WebhookEndpointId) -> None:
+        await self._writer.submit(lambda connection: webhooks.delivered(connection, message_id, endpoint_id))
+
+    async def webhook_failed(
+        self, message_id: str, endpoint_id: WebhookEndpointId, next_at: float | None, problem: str
+    ) -> None:
+        next_ms = None if next_at is None else milliseconds(next_at)
+        await self._writer.submit(
+            lambda connection: webhooks.failed(connection, message_id, endpoint_id, next_ms, problem)
+        )
+
+    async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
+        await self._writer.submit(lambda connection: webhooks.disable(connection, endpoint_id))
+
+    async def add_webhook_endpoint(self, new: NewWebhookEndpoint, now: float) -> None:
+        await self._writer.submit(lambda connection: webhooks.add(connection, new, milliseconds(now)))
+
+    async def webhook_endpoints(self, merchant_id: MerchantId | None = None) -> list[WebhookEndpoint]:
+        return await self._reader.submit(lambda connection: webhooks.endpoints(connection, merchant_id))
+
+    async def rotate_webhook_secret(
+        self, endpoint_id: WebhookEndpointId, secret: bytes, previous_until: float
+    ) -> None:
+        until_ms = milliseconds(previous_until)
+        await self._writer.submit(
+            lambda connection: webhooks.rotate(connection, endpoint_id, secret, until_ms)
+        )
+
+    async def remove_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
+        await self._writer.submit(lambda connection: webhooks.remove(connection, endpoint_id))

@@ -18,7 +18,8 @@ from issuer_server.storage.records import (
     Replayed,
     SettleResult,
 )
-from issuer_server.storage.sqlite import ledger
+from issuer_server.storage.sqlite import ledger, webhooks
+from issuer_server.webhooks import payment_ended
 from protocol.identifiers import (
     CardholderId,
     CardId,
@@ -129,7 +130,11 @@ def advance(
         payment_id,
         expected.value,
     )
-    return connection.execute(_ADVANCE, values).rowcount == 1
+    if connection.execute(_ADVANCE, values).rowcount != 1:
+        return False
+    if to.is_final and (payment := by_id(connection, payment_id)) is not None:
+        _announce_end(connection, payment)
+    return True
 
 
 def settle(
@@ -173,7 +178,17 @@ def of_merchant(
 def sweep(connection: sqlite3.Connection, now_ms: int) -> list[PaymentRecord]:
     """End what a stopped server left in flight."""
     rows = connection.execute(_SWEEP, (NotSettled.ISSUER_RESTARTED.value, now_ms)).fetchall()
-    return [_record(row) for row in rows]
+    swept = [_record(row) for row in rows]
+    for payment in swept:
+        _announce_end(connection, payment)
+    return swept
+
+
+def _announce_end(connection: sqlite3.Connection, payment: PaymentRecord) -> None:
+    if webhooks.listening(connection, payment.merchant_id):
+        webhooks.announce(
+            connection, payment.merchant_id, payment_ended(payment), milliseconds(payment.updated_at)
+        )
 
 
 def _record(row: tuple[Any, ...]) -> PaymentRecord:

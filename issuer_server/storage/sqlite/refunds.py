@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import Any
 
 from issuer_server.ledger import refund_posting
 from issuer_server.payment import PaymentState
 from issuer_server.storage.port import IdempotencyMismatch, NotFound, RefundRefused, StorageError
 from issuer_server.storage.records import IdempotencyClaim, NewRefund, RefundRecord
-from issuer_server.storage.sqlite import ledger, payments
+from issuer_server.storage.sqlite import ledger, payments, webhooks
 from issuer_server.storage.sqlite.payments import milliseconds
+from issuer_server.webhooks import payment_refunded
 from protocol.identifiers import PaymentId, RefundId
 from protocol.money import Money, currency, format_money
 
@@ -32,7 +34,7 @@ _INSERT = (
 )
 
 
-def refund(connection: sqlite3.Connection, new: NewRefund, claim: IdempotencyClaim) -> RefundRecord:
+def give_back(connection: sqlite3.Connection, new: NewRefund, claim: IdempotencyClaim) -> RefundRecord:
     """Give money back, unless the merchant's key did before."""
     row = connection.execute(_BY_KEY, (new.merchant_id, claim.key)).fetchone()
     if row is not None:
@@ -57,7 +59,11 @@ def refund(connection: sqlite3.Connection, new: NewRefund, claim: IdempotencyCla
     connection.execute(_INSERT, values)
     if not ledger.post(connection, refund_posting(payment, new.id, money), now_ms):
         raise StorageError("the refund was not posted")
-    return RefundRecord(new.id, payment.id, money, now_ms / 1000)
+    refund = RefundRecord(new.id, payment.id, money, now_ms / 1000)
+    if webhooks.listening(connection, new.merchant_id):
+        refunded = replace(payment, refunded=payment.refunded + amount, updated_at=refund.created_at)
+        webhooks.announce(connection, new.merchant_id, payment_refunded(refunded, refund), now_ms)
+    return refund
 
 
 def of_payment(
