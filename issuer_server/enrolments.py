@@ -14,7 +14,6 @@ from typing import Final
 
 from issuer_server.storage.port import Administration, EnrolmentRefused, EnrolmentStore
 from issuer_server.storage.records import NewEnrolmentCode, ReaderRecord
-from protocol.encoding import decode
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import MessageError, SignatureError
 from protocol.identifiers import (
@@ -27,13 +26,11 @@ from protocol.identifiers import (
     mint,
     reader_id,
 )
-from protocol.messages import ReaderEnrolment
-from protocol.signing import open_message
+from protocol.signing import open_enrolment
 
 CODE_LIFE: Final = 24 * 60 * 60.0
 """Seconds: long enough for a letter of a day, short enough to be forgotten."""
 TOKEN_SIZE: Final = 32
-_TAG_SIZE: Final = 1  # the COSE_Sign1 tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ async def enrol_reader(store: EnrolmentStore, issuer_id: IssuerId, proof: bytes,
     The key that the message carries must have signed it, for this issuer, over the challenge of a live code.
     """
     try:
-        message = open_message(_carried_key(proof), proof, ReaderEnrolment)
+        message = open_enrolment(proof)
     except (MessageError, SignatureError):
         raise EnrolmentRefused(
             "invalid_proof", "The reader's proof is not valid: start the enrolment again."
@@ -115,12 +112,3 @@ async def enrol_reader(store: EnrolmentStore, issuer_id: IssuerId, proof: bytes,
         message.model,
         now,
     )
-
-
-def _carried_key(proof: bytes) -> PublicKey:
-    """The key inside a proof that is not verified yet: only to verify that same proof with."""
-    match decode(proof[_TAG_SIZE:], "proof"):
-        case [_, _, bytes(payload), _]:
-            return ReaderEnrolment.decode(payload).public_key
-        case _:
-            raise MessageError("proof", "is not a COSE_Sign1")

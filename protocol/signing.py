@@ -103,11 +103,6 @@ def verify(public_key: PublicKey, signed: bytes) -> bytes:
     return payload
 
 
-def claimed_key_id(signed: bytes) -> KeyId:
-    """The key id that a COSE_Sign1 names, unverified: for finding the key only. Raises SignatureError."""
-    return _disassemble(signed)[0]
-
-
 def sign_message(key: Signer, message: Message) -> bytes:
     """A message, encoded and signed."""
     return key.sign(message.encode())
