@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from issuer_server.api_docs import add_documentation_routes
 from issuer_server.application import IssuerApplication
 from issuer_server.bus.local import LocalBus
 from issuer_server.bus.port import Bus
@@ -111,6 +112,7 @@ def http_application(
     RefundApi(application).add_routes(app)
     EnrolmentApi(application.parts, storage).add_routes(app)
     channel.add_routes(app)
+    add_documentation_routes(app)
     return app
 
 
