@@ -1,4 +1,4 @@
-"""Payments from the page to the ledger: Chromium, handset, issuer and reader as they are, on virtual radio."""
+"""Payments from the page to the ledger: Chromium, handset, issuer and reader, on virtual radio."""
 
 from __future__ import annotations
 

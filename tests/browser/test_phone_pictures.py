@@ -22,14 +22,22 @@ READERS = (parse_reader_id("0a1b-2c3d-4e5f-6071"),)
 
 
 async def take(tab: Tab, name: str) -> None:
-    """One picture, in few enough colours to be small; the clock stands still."""
+    """One picture; the clock stands still."""
     path = FOLDER / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     await tab.page.evaluate("document.getElementById('clock').textContent = '12:45'")
     await tab.picture(path)
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(200, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        whole = picture.convert("RGB")
+    if path.stat().st_size > LARGEST / 2:
+        # The desk's shades are most of a wide picture: 200 colours for what is large, 56 for what is rare.
+        large = whole.quantize(200, Image.Quantize.MEDIANCUT).getpalette() or []
+        rare = whole.quantize(56, Image.Quantize.MAXCOVERAGE).getpalette() or []
+        colours = Image.new("P", (1, 1))
+        colours.putpalette(large[:600] + rare[:168])
+        whole = whole.quantize(palette=colours, dither=Image.Dither.NONE)
+    whole.save(path, optimize=True)
+    assert path.stat().st_size < LARGEST
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,4 @@ async def test_the_pictures(
         place.screen.finish(Ending(REQUEST, End.NOT_SETTLED, "reader_unavailable"))
         await expect(tab.page.locator(".badge.not_settled")).to_be_visible()
         await take(tab, f"not-paid-{tag}")
-    taken = list(FOLDER.glob("*.png"))
-    assert max(path.stat().st_size for path in taken) < LARGEST
-    assert sum(path.stat().st_size for path in taken) < ALL
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.png")) < ALL
