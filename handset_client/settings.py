@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from protocol.enrolment import check_issuer_url
+from protocol.enrolment import check_issuer_url, is_loopback
 from protocol.errors import InputError
 
 DATA_VARIABLE = "BLIND_RELAY_HANDSET_DATA"
@@ -31,7 +30,7 @@ def check_transport(url: str, *, allow_unencrypted: bool) -> str:
     Raises InputError (invalid_issuer_url, unencrypted_issuer_url).
     """
     parts = urlsplit(check_issuer_url(url))
-    if parts.scheme == "http" and not allow_unencrypted and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_unencrypted and not is_loopback(parts.hostname or ""):
         raise InputError(
             "unencrypted_issuer_url",
             "The issuer's address is plain http, and anyone on the way could take this phone's credential. "
@@ -51,12 +50,3 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError):
         raise InputError("invalid_ca_file", f"Cannot read certificates from {ca_file}.") from None
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from issuer_server.payment import Deadlines
+from protocol.enrolment import is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, check_issuer_id
 
@@ -63,13 +63,8 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        """Only this machine can reach `host`; a name other than localhost may resolve to anything."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        """Only this machine can reach `host`."""
+        return is_loopback(self.host)
 
 
 def load_settings(path: Path) -> Settings:

@@ -9,7 +9,6 @@ was in vain.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import random
 import ssl
@@ -23,6 +22,7 @@ import aiohttp
 
 from merchant_terminal.errors import NotAnIssuerError, ProblemError, UnreachableError
 from merchant_terminal.payment import Charge, Page, Payment, Refund, optional_text
+from protocol.enrolment import is_loopback
 from protocol.errors import InputError
 from protocol.money import Money
 from protocol.text import shown
@@ -94,16 +94,6 @@ def check_issuer_url(url: str) -> str:
             f"Plain http to {shown(host)} would show your API key to the network: use https://.",
         )
     return url.strip().rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """True for this machine only: names are not resolved, as a resolver may lie."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class IssuerApi:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -94,6 +95,16 @@ class EnrolmentCode:
                 return cls(kind, url, check_issuer_id(issuer_id), PublicKey(public_key), secret)
             case _:
                 raise MessageError("enrolment code", "is of another shape")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine and no other. Names are not resolved: a resolver may lie."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_issuer_url(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from protocol.enrolment import check_issuer_url
+from protocol.enrolment import check_issuer_url, is_loopback
 from protocol.errors import InputError
 from reader_peripheral.input_settings import KeypadSettings, SwiperSettings
 from reader_peripheral.settings_file import check_sections, read_section, read_tables
@@ -141,7 +140,7 @@ def parse_radio(text: str) -> VirtualRadioPlace | None:
     host, _, port = endpoint.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
-    if kind == "virtual-serve" and _is_loopback(host) and is_port:
+    if kind == "virtual-serve" and is_loopback(host) and is_port:
         return VirtualRadioPlace(host, int(port))
     raise InputError(
         "invalid_radio",
@@ -155,7 +154,7 @@ def check_transport(url: str, *, allow_unencrypted: bool) -> str:
     Raises InputError (invalid_issuer_url, unencrypted_issuer_url).
     """
     parts = urlsplit(check_issuer_url(url))
-    if parts.scheme == "http" and not allow_unencrypted and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_unencrypted and not is_loopback(parts.hostname or ""):
         raise InputError(
             "unencrypted_issuer_url",
             "The issuer's address is plain http, and not this machine. Ask for a code with an https address"
@@ -175,12 +174,3 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError):
         raise InputError("invalid_ca_file", f"Cannot read certificates from {ca_file}.") from None
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.enrolment import EnrolmentCode, EnrolmentKind, check_issuer_url
+from protocol.enrolment import EnrolmentCode, EnrolmentKind, check_issuer_url, is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, PublicKey
 
@@ -138,3 +138,15 @@ def test_a_code_with_a_key_or_secret_of_another_size_cannot_be_made() -> None:
     for key, secret in ((bytes(31), bytes(16)), (bytes(32), bytes(15))):
         with pytest.raises(ValueError):
             EnrolmentCode(EnrolmentKind.READER, "https://a", IssuerId("a"), PublicKey(key), secret)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
+def test_this_machine_is_known_by_its_address(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "::", "localhost.example", "127.0.0.1.example", "issuer.example", "192.168.0.1"]
+)
+def test_no_other_host_passes_for_this_machine(host: str) -> None:
+    assert not is_loopback(host)
