@@ -17,7 +17,8 @@ from bless.backends.characteristic import GATTCharacteristicProperties
 from protocol import gatt
 from protocol.channel_events import Cancelled, Connected, Event, MessageReceived, PeerFailed
 from protocol.channel_events import Link as LinkState
-from protocol.errors import LocalProtocolError
+from protocol.errors import FramingError, LocalProtocolError
+from protocol.frames import Hello, parse
 from protocol.framing import Channel, Role
 from protocol.messages import MessageType
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, WriteRefused
@@ -123,6 +124,10 @@ class BlessLink:
         writer = self._radio.writer()
         if writer is not None:
             if self._central is None:
+                # Every link begins with HELLO. What else comes was under way when the last link went down:
+                # taken for a new link's, it would end the session that the phone is about to resume.
+                if not _is_hello(bytes(value)):
+                    return WriteRefused.READER_FAILED
                 self._on_connection(writer.central, True)
             if writer.central != self._central:
                 return WriteRefused.BUSY
@@ -248,6 +253,13 @@ class BlessLink:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_hello(value: bytes) -> bool:
+    try:
+        return isinstance(parse(value), Hello)
+    except FramingError:
+        return False
 
 
 def _bless_properties(properties: gatt.Property) -> GATTCharacteristicProperties:

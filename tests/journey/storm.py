@@ -40,7 +40,7 @@ from reader_peripheral.settings import FIRMWARE, MODEL_CODE, Limits
 from tests.journey.bad_network import Air, Wire
 from tests.journey.parties import JPY, Issuer, Phone, Reader, Times
 from tests.journey.person import Person
-from tests.journey.weather import Mood, Weather
+from tests.journey.weather import SWEPT_FROM, Mood, Weather
 from virtual_radio.bleak_backend import backends
 from virtual_radio.ether import Ether
 
@@ -269,9 +269,8 @@ class Lane:
             yield "the phone said that it was paid, and it was not"
         if ending is End.NOT_SETTLED and payment.completed:
             yield "the phone said that it was not paid, and it was"
-        calm = weather == Weather(weather.seed, weather.mood)
-        if calm and weather.mood is Mood.PAYS and not payment.completed:
-            yield f"in calm weather it ended as {payment.reason}"
+        if weather.seed >= SWEPT_FROM and not payment.completed:
+            yield f"one short cut, which both links outlive, ended it as {payment.reason}"
         for shown in person.display.shown.entries:
             if isinstance(shown, screens.Approved) and not payment.completed:
                 yield "the reader showed APPROVED, and it was not paid"

@@ -18,6 +18,10 @@ WIRE_FRAMES: Final = 24
 """About as many WebSocket frames pass between phone and issuer, acknowledgements included."""
 
 
+SWEPT_FROM: Final = 1_000_000
+"""Numbers from here on are no seeds but places in :func:`sweep`."""
+
+
 class Where(Enum):
     """Where a cut falls, seen from what it is counted by."""
 
@@ -115,7 +119,7 @@ def sweep() -> list[Weather]:
         replace(calm, seed=seed, radio_cuts={at: Cut(where)})
         for seed, (at, where) in enumerate(
             ((at, where) for at in range(1, RADIO_VALUES + 1) for where in (Where.BEFORE, Where.AFTER)),
-            start=1_000_000,
+            start=SWEPT_FROM,
         )
     ]
     wire = [
