@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -29,6 +29,12 @@ demo: $(READY) ## one payment through all four parties: make demo ARGS='--scenar
 
 test: $(READY) lint types imports ## the whole test suite: make test ARGS='-k pin'
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-browser: $(BENCH_READY) ## the phone's page in Chromium (Debian: chromium fonts-noto-cjk fonts-roboto); takes the pictures of docs/phone.md
+	BLIND_RELAY_BROWSER=1 $(BIN)/python -m pytest -n 2 tests/browser $(ARGS)
+
+test-bluez: $(READY) ## all four parties on real BlueZ and USB, in QEMU (Debian: qemu-system-x86 mmdebstrap)
+	BLIND_RELAY_BENCH=1 $(BIN)/python -m pytest tests/bluez $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
