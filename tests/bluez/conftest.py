@@ -29,8 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """The computer, booted."""
+    """The computer, booted, with our programs installed."""
     with Machine(image()) as booted:
+        booted.install()
         yield booted
 
 

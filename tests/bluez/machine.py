@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from tests.bluez.guest import Guest
 from tests.bluez.guest_agent import PORT_NAME
-from tests.bluez.image import ROOT, Image
+from tests.bluez.image import ROOT, VENV, Image
 from tests.journey.transcript import ProgramError
 
 HERE: Final = Path(__file__).resolve().parent
@@ -76,12 +76,19 @@ class Machine:
             raise
         self.boot_seconds = time.monotonic() - self._began
         """By this machine's clock, from QEMU's start to the agent's first word."""
+        self.install_seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def install(self) -> None:
+        """Install the four programs as a user does, from the wheel that came along."""
+        began = time.monotonic()
+        self.guest.run("sh", "-c", f"{VENV}/bin/pip install --quiet --no-index --no-deps /luggage/*.whl")
+        self.install_seconds = time.monotonic() - began
 
     def type_on(self, keyboard: UsbKeyboard, text: str, edge: float = KEY_EDGE_SECONDS) -> None:
         """Type on a USB keyboard, US key map. The keypad has the number block's keys."""

@@ -20,7 +20,7 @@ from dbus_next.service import ServiceInterface
 from dbus_next.signature import Variant
 
 from protocol import gatt
-from reader_peripheral.adapters import bluez_radio
+from reader_peripheral.adapters import bless_on_bluez, bluez_radio
 from reader_peripheral.adapters.bluez_radio import BluezRadio
 from reader_peripheral.adapters.peripheral_radio import RadioError, Writer, WriteRefused
 
@@ -38,6 +38,7 @@ class MockBus:
         self.handlers: list[Callable[[Message], None]] = []
         self.exported: list[str] = []
         self.disconnected = False
+        self.silent = False
 
     def add_message_handler(self, handler: Callable[[Message], None]) -> None:
         self.handlers.append(handler)
@@ -50,6 +51,12 @@ class MockBus:
 
     async def call(self, message: Message) -> Message:
         self.calls.append(message)
+        if self.silent:
+            return Message(
+                message_type=MessageType.ERROR,
+                reply_serial=1,
+                error_name="org.freedesktop.DBus.Error.NoReply",
+            )
         if message.member == "Set":
             self.properties[message.body[1]] = message.body[2].value
         body: list[Any] = []
@@ -74,6 +81,21 @@ class MockBus:
         for handler in self.handlers:
             handler(signal)
 
+    def say_owner(self, owner: str, name: str = "org.bluez") -> None:
+        self.say("NameOwnerChanged", "sss", [name, "" if owner else ":1.5", owner])
+
+    def say(self, member: str, signature: str, body: list[Any]) -> None:
+        signal = Message(
+            message_type=MessageType.SIGNAL,
+            path="/",
+            interface="org.freedesktop.DBus",
+            member=member,
+            signature=signature,
+            body=body,
+        )
+        for handler in self.handlers:
+            handler(signal)
+
     def members(self) -> list[str]:
         return [str(call.member) for call in self.calls]
 
@@ -85,6 +107,7 @@ class MockAdapter:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.refuses = 0
 
     def get_interface(self, _name: str) -> MockAdapter:
         return self
@@ -92,7 +115,13 @@ class MockAdapter:
     async def call_register_application(self, _path: str, _options: object) -> None:
         self.log.append("application")
 
+    async def call_unregister_application(self, _path: str) -> None:
+        self.log.append("no application")
+
     async def call_register_advertisement(self, _path: str, _options: object) -> None:
+        if self.refuses:
+            self.refuses -= 1
+            raise DBusError("org.bluez.Error.Failed", "not yet")
         self.log.append("advertise")
 
     async def call_unregister_advertisement(self, _path: str) -> None:
@@ -121,9 +150,10 @@ def bluez(bus: MockBus, adapter: MockAdapter, monkeypatch: pytest.MonkeyPatch) -
     async def get_adapter(_bus: object, _name: str | None) -> MockAdapter:
         return adapter
 
-    monkeypatch.setattr(bluez_radio, "MessageBus", Connecting)
-    monkeypatch.setattr(bluez_radio, "get_adapter", get_adapter)
+    monkeypatch.setattr(bless_on_bluez, "_QuietBus", Connecting)
+    monkeypatch.setattr(bless_on_bluez, "get_adapter", get_adapter)
     monkeypatch.setattr(bluez_radio, "_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(bluez_radio, "_RETRY_SECONDS", 0.0)
 
 
 class Air:
@@ -285,6 +315,68 @@ async def test_it_hangs_up_on_devices_only(bus: MockBus) -> None:
     assert hung_up == [PHONE]
 
 
+async def test_a_bluetoothd_that_was_restarted_is_told_everything_again(
+    bus: MockBus, adapter: MockAdapter
+) -> None:
+    air = await Air().up()
+    air.write(b"a")
+    await turns()
+    del adapter.log[:]
+    bus.properties.update(Alias="raspberrypi", Powered=False)
+    bus.silent = True
+    bus.say_owner("", name="org.example")
+    assert air.news == [(PHONE, True)], "somebody else has ended"
+    bus.say_owner("")
+    assert air.news == [(PHONE, True), (PHONE, False)]
+    await turns()
+    assert adapter.log == [], "it is not there yet"
+    bus.silent, adapter.refuses = False, 1
+    bus.say_owner(":1.9")
+    await turns()
+    assert adapter.log == ["application", "no application", "application", "advertise"]
+    assert bus.properties == {"Alias": "BR-0a1b", "Powered": True}
+    assert len(air.server.app.advertisements) == 1
+    await air.radio.close()
+    assert bus.properties["Alias"] == "raspberrypi", "its own name, as it was at the start"
+
+
+async def test_an_adapter_that_is_plugged_in_again_is_used_again(bus: MockBus, adapter: MockAdapter) -> None:
+    await Air().up()
+    del adapter.log[:]
+    bus.say("InterfacesRemoved", "oas", [f"{ADAPTER}/dev_AA_BB_CC_DD_EE_01", ["org.bluez.Device1"]])
+    bus.say("InterfacesRemoved", "oas", ["/org/bluez/hci1", ["org.bluez.Adapter1"]])
+    await turns()
+    assert adapter.log == []
+    bus.say("InterfacesRemoved", "oas", [ADAPTER, ["org.bluez.Adapter1", "org.bluez.GattManager1"]])
+    await turns()
+    assert adapter.log == ["application", "advertise"]
+
+
+async def test_lost_twice_it_is_registered_once_more(bus: MockBus, adapter: MockAdapter) -> None:
+    await Air().up()
+    del adapter.log[:]
+    bus.say_owner("")
+    bus.say_owner(":1.9")
+    bus.say_owner("")
+    bus.say_owner(":1.10")
+    await turns()
+    assert adapter.log == ["application", "advertise"]
+
+
+async def test_an_advertisement_that_is_refused_is_none(bus: MockBus, adapter: MockAdapter) -> None:
+    air = await Air().up()
+    air.write(b"a")
+    await turns()
+    adapter.refuses = 1
+    bus.say_connected(PHONE, False)
+    await turns()
+    assert air.server.app.advertisements == []
+    air.write(b"a")
+    bus.say_connected(PHONE, False)
+    await turns()
+    assert adapter.log == ["application", "advertise", "silent", "advertise"]
+
+
 @pytest.mark.parametrize(("alias", "restored"), [("raspberrypi", "raspberrypi"), ("BR-0a1b", "")])
 async def test_the_adapters_name_is_given_back(bus: MockBus, alias: str, restored: str) -> None:
     bus.properties["Alias"] = alias
@@ -306,6 +398,6 @@ async def test_no_bluetooth_is_said_in_words(monkeypatch: pytest.MonkeyPatch) ->
     async def none(_bus: object, _name: str | None) -> None:
         raise Exception("No adapter named hci0 found")
 
-    monkeypatch.setattr(bluez_radio, "get_adapter", none)
+    monkeypatch.setattr(bless_on_bluez, "get_adapter", none)
     with pytest.raises(RadioError, match="bluetoothctl list"):
         await BluezRadio().open("BR-0a1b", lambda *_: None)
