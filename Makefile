@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-long bench lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -35,6 +35,14 @@ test-browser: $(BENCH_READY) ## the phone's page in Chromium (Debian: chromium f
 
 test-bluez: $(READY) ## all four parties on real BlueZ and USB, in QEMU (Debian: qemu-system-x86 mmdebstrap)
 	BLIND_RELAY_BENCH=1 $(BIN)/python -m pytest tests/bluez $(ARGS)
+
+test-long: $(READY) ## hundreds of payments in seeded bad weather, and one cut everywhere: make test-long ARGS='--runs 800'
+	@mkdir -p build
+	$(BIN)/python -m tests.long.payments_in_bad_weather --runs 400 --json build/bad-weather.json $(ARGS)
+	$(BIN)/python -m tests.long.payments_in_bad_weather --sweep --json build/sweep.json
+
+bench: $(READY) ## what the system adds to a person's own time
+	$(BIN)/python -m benchmarks.handset_added_time
 
 lint: $(READY)
 	$(BIN)/ruff check .
