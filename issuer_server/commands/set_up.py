@@ -9,7 +9,9 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from issuer_server.commands.desk import (
     SETTINGS_FILE,
@@ -22,13 +24,14 @@ from issuer_server.commands.desk import (
 from issuer_server.commands.output import Fields, print_fields, print_json
 from issuer_server.keys import create_keys, load_keys
 from issuer_server.seed import UNKNOWN_CARD, SampleCard, Seeded, seed
-from issuer_server.settings import settings_from
+from issuer_server.settings import Settings, settings_from
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
 
 KEYS_DIRECTORY = "keys"
 DATABASE_FILE = "issuer.db"
+_USUAL: Final[Mapping[str, object]] = {"issuer_id": "issuer.local", "host": "127.0.0.1", "port": 8480}
 _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
@@ -36,11 +39,10 @@ def add_parsers(commands: Commands) -> None:
     """Declare the subcommands."""
     init = commands.add_parser("init", help="make a data directory: keys, database, settings; or upgrade one")
     add_data_option(init)
-    init.add_argument(
-        "--issuer-id", default="issuer.local", help="name that readers pin (default: %(default)s)"
-    )
-    init.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    init.add_argument("--port", type=int, default=8480, help="port to listen on (default: %(default)s)")
+    init.epilog = f"The options are written to DIR/{SETTINGS_FILE}. Change them there once it exists."
+    init.add_argument("--issuer-id", help=f"name that readers pin (default: {_USUAL['issuer_id']})")
+    init.add_argument("--host", help=f"address to listen on (default: {_USUAL['host']})")
+    init.add_argument("--port", type=int, help=f"port to listen on (default: {_USUAL['port']})")
     init.add_argument("--public-url", help="what phones and readers call, where it is not http://HOST:PORT")
     init.add_argument(
         "--tls-certificate", type=Path, help="certificate chain, PEM; needed beyond this machine"
@@ -61,12 +63,16 @@ def add_parsers(commands: Commands) -> None:
 
 
 async def init_command(arguments: argparse.Namespace) -> None:
-    """Make what is missing and upgrade the database; keys and settings that are there stay as they are."""
+    """Make what is missing and upgrade the database; keys and settings that are there stay as they are.
+
+    Raises InputError (settings_kept) before anything is done where an option contradicts a setting.
+    """
     data: Path = arguments.data
     _make_directory(data)
     if not (data / SETTINGS_FILE).exists():
         _write_settings(arguments)
     settings = settings_of(arguments)
+    _check_kept(arguments, settings)
     if not settings.keys.exists():
         create_keys(settings.keys, secrets.token_bytes)
     keys = load_keys(settings.keys)
@@ -75,6 +81,7 @@ async def init_command(arguments: argparse.Namespace) -> None:
     print_fields(
         {
             "data": str(data),
+            "settings": str(data / SETTINGS_FILE),
             "issuer_id": settings.issuer_id,
             "issuer_url": issuer_url(settings),
             "issuer_public_key": keys.signing.public_key.hex(),
@@ -129,20 +136,40 @@ def _make_directory(data: Path) -> None:
         raise InputError("invalid_data_directory", f"Cannot make {data}: {error.strerror}.") from None
 
 
-def _write_settings(arguments: argparse.Namespace) -> None:
-    """The settings file with what the command line said; checked before it is written."""
-    table: dict[str, object] = {
-        "issuer_id": arguments.issuer_id,
-        "database": DATABASE_FILE,
-        "keys": KEYS_DIRECTORY,
-        "host": arguments.host,
-        "port": arguments.port,
+def _given(arguments: argparse.Namespace) -> dict[str, object]:
+    """The settings that the command line names, as the settings file writes them."""
+    given = {
+        name: getattr(arguments, name)
+        for name in ("issuer_id", "host", "port")
+        if getattr(arguments, name) is not None
     }
     if arguments.public_url is not None:
-        table["public_url"] = check_issuer_url(arguments.public_url)
+        given["public_url"] = check_issuer_url(arguments.public_url)
     for name in ("tls_certificate", "tls_key"):
         if getattr(arguments, name) is not None:
-            table[name] = str(getattr(arguments, name).resolve())
+            given[name] = str(getattr(arguments, name).resolve())
+    return given
+
+
+def _check_kept(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Refuse an option that the settings file, which stays as it is, contradicts."""
+    contradicted = []
+    for name, value in _given(arguments).items():
+        kept = getattr(settings, name)
+        if (str(kept.resolve()) if isinstance(kept, Path) else kept) != value:
+            contradicted.append(f"{name} (now {'not set' if kept is None else kept})")
+    if contradicted:
+        raise InputError(
+            "settings_kept",
+            f"{arguments.data} is set up already; nothing was changed. To change {', '.join(contradicted)},"
+            f" edit {arguments.data / SETTINGS_FILE} and start the issuer again.",
+        )
+
+
+def _write_settings(arguments: argparse.Namespace) -> None:
+    """The settings file with what the command line said; checked before it is written."""
+    places = {"database": DATABASE_FILE, "keys": KEYS_DIRECTORY}
+    table: dict[str, object] = {**_USUAL, **places, **_given(arguments)}
     settings_from(table, arguments.data)
     # A JSON string or number is also a TOML one.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items()]
