@@ -57,7 +57,7 @@ def test_init_makes_a_private_directory_once(command, tmp_path):
     data = tmp_path / "data"
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     keys = {path: path.read_bytes() for path in (data / "keys").iterdir()}
-    again = json.loads(command("init", "--json", "--issuer-id", "ignored")[1])
+    again = json.loads(command("init", "--json")[1])
     assert again == first
     assert {path: path.read_bytes() for path in (data / "keys").iterdir()} == keys
     for path in keys:
