@@ -1,4 +1,4 @@
-"""What a channel tells its owner, and where its link can stand."""
+"""Which end a channel is, what it tells its owner, and where its link can stand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from protocol.frames import CancelReason, ErrorCode
 from protocol.gatt import Status
 from protocol.messages import MessageType
 from protocol.transition_table import Move, TransitionTable
+
+
+class Role(Enum):
+    """Which end this is. The central speaks first and names the session."""
+
+    CENTRAL = "central"
+    PERIPHERAL = "peripheral"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +64,27 @@ class PeerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class GreetingFailed:
+    """Whoever connected to this peripheral said no HELLO: drop the link. The session of before is kept."""
+
+    code: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """Messages of the session before will not arrive; a new session follows by itself."""
 
 
-Event = Connected | MessageReceived | Delivered | Cancelled | KeepAlive | PeerFailed | SessionLost
+Event = (
+    Connected
+    | MessageReceived
+    | Delivered
+    | Cancelled
+    | KeepAlive
+    | PeerFailed
+    | GreetingFailed
+    | SessionLost
+)
 
 
 class Link(Enum):

@@ -12,12 +12,11 @@ send come out. It opens no socket, reads no clock and draws no random number. Bo
 One message is under way in each direction. It is acknowledged by the START of the next message the other way
 or, where none follows within ACK_DELAY, by an ACK. A session outlives links: HELLO says what each side holds,
 and the rest goes on from there. A message is delivered once, in order, or its loss is told by SessionLost or
-PeerFailed.
+PeerFailed. Whoever connects to a peripheral without a proper HELLO ends nothing: that is GreetingFailed.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Final
 
 from protocol.channel_events import (
@@ -26,11 +25,13 @@ from protocol.channel_events import (
     Connected,
     Delivered,
     Event,
+    GreetingFailed,
     KeepAlive,
     Link,
     LinkEvent,
     MessageReceived,
     PeerFailed,
+    Role,
     SessionLost,
 )
 from protocol.errors import FramingError, LocalProtocolError
@@ -65,6 +66,7 @@ __all__ = [
     "Delivered",
     "ErrorCode",
     "Event",
+    "GreetingFailed",
     "KeepAlive",
     "Link",
     "MessageReceived",
@@ -85,13 +87,6 @@ GREETING_WITHIN: Final = 10.0
 """Seconds that a peripheral waits for HELLO: a central that connects and says nothing must not block it."""
 MOST_TRIES: Final = 5
 """Repeats without progress after which the session is given up."""
-
-
-class Role(Enum):
-    """Which end this is. The central speaks first and names the session."""
-
-    CENTRAL = "central"
-    PERIPHERAL = "peripheral"
 
 
 class Channel:
@@ -217,8 +212,9 @@ class Channel:
     def handle_timer(self, now: float) -> list[Event]:
         """Do what is due at `now`. Calling early does nothing."""
         if _due(self._greet_at, now):
-            if self._role is Role.PERIPHERAL or not self._try_again():
-                return self._give_up(ErrorCode.TIMEOUT, told=False)
+            if not self._central or not self._try_again():
+                # A peripheral hangs up without a word: ERROR would end the session at a phone that was slow.
+                return self._give_up(ErrorCode.TIMEOUT, told=not self._central)
             self._say_hello(self._known)
             self._greet_at = now + RESEND_AFTER
         if _due(self._ack_at, now):
@@ -350,10 +346,15 @@ class Channel:
         self._clear_timers()
 
     def _give_up(self, code: ErrorCode, *, told: bool) -> list[Event]:
+        unproven = self._link is Link.GREETING and not self._central
         self._link = LINK_TABLE.step(self._link, LinkEvent.FAULT).to
-        self._begin_session(_successor(self._session) if self._central else 0)
+        if unproven:
+            self._clear_timers()
+        else:
+            self._begin_session(_successor(self._session) if self._central else 0)
         self._control = [] if told else [Failure(code).encode()]
-        return [PeerFailed(code, told)]
+        # Nothing showed that this was the session's phone: a stranger must not end what he only interrupts.
+        return [GreetingFailed(code) if unproven else PeerFailed(code, told)]
 
     def _say_hello(self, known: bool) -> None:
         hello = Hello(VERSION, known, self._ours, self._session, *self._inbox.held())

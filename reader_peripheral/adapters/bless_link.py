@@ -15,7 +15,7 @@ from bless.backends.attribute import GATTAttributePermissions
 from bless.backends.characteristic import GATTCharacteristicProperties
 
 from protocol import gatt
-from protocol.channel_events import Cancelled, Connected, Event, MessageReceived, PeerFailed
+from protocol.channel_events import Cancelled, Connected, Event, GreetingFailed, MessageReceived, PeerFailed
 from protocol.channel_events import Link as LinkState
 from protocol.errors import FramingError, LocalProtocolError
 from protocol.frames import Hello, parse
@@ -38,6 +38,7 @@ class BlessLink:
         self._radio = radio
         self._info = info
         self._channel = Channel(Role.PERIPHERAL)
+        self._last_words: list[bytes] = []  # of the channel before: the ERROR that its phone is still owed
         self._status = gatt.Status.IDLE
         self._server: Any = None  # bless ships no types
         self._handlers: LinkHandlers | None = None
@@ -92,6 +93,8 @@ class BlessLink:
 
     def forget_session(self) -> None:
         """Whoever comes, or is just saying hello, starts again."""
+        if self._channel.link is LinkState.FAILED:
+            self._last_words = self._channel.values_to_send()
         self._channel = Channel(Role.PERIPHERAL)
         if self._central is not None:
             self._channel.connected(self._now(), self._largest_value())
@@ -149,8 +152,11 @@ class BlessLink:
         elif not connected and central == self._central:
             log.info("the phone disconnected")
             self._central = None
+            self._last_words.clear()
+            # Not so a stranger's who never said HELLO: the resume window is not his to begin anew.
+            was_open = self._channel.link is LinkState.OPEN
             self._channel.disconnected(self._now())
-            if self._handlers is not None:
+            if was_open and self._handlers is not None:
                 asyncio.get_running_loop().call_soon(self._handlers.link_lost)
         self._after()
 
@@ -190,6 +196,9 @@ class BlessLink:
                     log.warning("the session broke: %s, %s", code.name, "by the phone" if told else "by us")
                     handlers.session_over()
                     self._spawn(self._hang_up())
+                case GreetingFailed(code):
+                    log.warning("someone connected and did not say hello: %s", code.name)
+                    self._spawn(self._hang_up())
                 case _:
                     pass  # deliveries and the phone's signs of life change nothing here
         self._after()
@@ -216,7 +225,8 @@ class BlessLink:
             await self._wake.wait()
             self._wake.clear()
             central = self._central
-            for value in self._channel.values_to_send():
+            values, self._last_words = self._last_words, []
+            for value in (*values, *self._channel.values_to_send()):
                 # What was cut for a link that is gone is said again, from where it stopped, on the next.
                 if self._central != central or central is None:
                     break

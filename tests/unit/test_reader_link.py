@@ -164,7 +164,7 @@ async def test_garbage_ends_the_session_with_an_error_frame_and_hangs_up(
     await phone.join(handlers, "started")
     radio.write(phone.address, b"\xffGARBAGE")
     await turns(30)
-    assert handlers.told == ["started", "over", "lost"]
+    assert handlers.told == ["started", "over"]
     assert radio.hung_up == [phone.address]
     last = [value for uuid, value in radio.server.notified if uuid == gatt.CIPHERTEXT_UUID][-1]
     assert last[0] & 0x3F == 6, "ERROR"
@@ -287,6 +287,46 @@ async def test_a_phone_that_says_nothing_is_hung_up_on(
     radio.tell("silent", True)
     await soon(lambda: bool(radio.hung_up))
     assert radio.hung_up == ["silent"]
+
+
+@pytest.mark.parametrize("said", [None, b"\xffGARBAGE"], ids=["silent", "garbage"])
+async def test_a_stranger_in_the_resume_window_is_hung_up_on_and_the_session_goes_on(
+    radio: MockRadio,
+    handlers: Handlers,
+    link: BlessLink,
+    said: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phone = Phone(radio)
+    await phone.join(handlers, "started")
+    phone.hang_up()
+    monkeypatch.setattr(framing, "GREETING_WITHIN", 0.01)
+    radio.tell("stranger", True)
+    if said is not None:
+        radio.write("stranger", said)
+    await soon(lambda: bool(radio.hung_up))
+    assert radio.hung_up == ["stranger"]
+    link.send(MessageType.CARD_ENVELOPE, ENVELOPE)
+    await phone.join(handlers, "resumed")
+    await phone.talk(lambda: received(phone) == [ENVELOPE])
+    # Told once: the resume window runs from when the phone went, however many strangers come and go.
+    assert handlers.told == ["started", "lost", "resumed"]
+
+
+async def test_the_error_frame_goes_out_though_the_session_is_forgotten_at_once(
+    radio: MockRadio, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = await started_link(radio, handlers)
+    monkeypatch.setattr(handlers, "session_over", link.forget_session)
+    phone = Phone(radio)
+    await phone.join(handlers, "started")
+    await turns(30)
+    radio.write(phone.address, b"\xffGARBAGE")
+    await soon(lambda: bool(radio.hung_up))
+    last = [value for uuid, value in radio.server.notified if uuid == gatt.CIPHERTEXT_UUID][-1]
+    assert last[0] & 0x3F == 6, "ERROR"
+    assert radio.hung_up == [phone.address]
+    await link.stop()
 
 
 async def test_it_gives_signs_of_life_while_it_waits_for_a_person(

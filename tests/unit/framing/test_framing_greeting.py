@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protocol.errors import LocalProtocolError
-from protocol.frames import Hello, Start, parse
+from protocol.frames import Failure, Hello, Start, parse
 from protocol.framing import (
     GREETING_WITHIN,
     MOST_TRIES,
     Connected,
     Delivered,
     ErrorCode,
+    GreetingFailed,
     Link,
     MessageReceived,
     PeerFailed,
@@ -43,7 +44,53 @@ def test_a_central_that_says_nothing_does_not_block_the_reader(new_pair: Callabl
     pair.peripheral.channel.connected(pair.now, 244)
     assert pair.peripheral.channel.deadline() == pair.now + GREETING_WITHIN
     pair.wait(pair.peripheral)
-    assert pair.peripheral.told() == [PeerFailed(ErrorCode.TIMEOUT, told=False)]
+    assert pair.peripheral.told() == [GreetingFailed(ErrorCode.TIMEOUT)]
+    assert pair.peripheral.values == [], "a phone that was only slow must not take its session for lost"
+
+
+def interrupted(pair: Pair, message: Message) -> None:
+    """A session whose link broke with a message of the reader's half-way."""
+    pair.peripheral.channel.send(HELLO, message(1000), pair.now)
+    pair.deliver_one(pair.peripheral)
+    pair.cut()
+
+
+def of_another_version(hello: bytes) -> bytes:
+    return hello[:4] + b"\x02" + hello[5:]
+
+
+STRANGERS = {
+    "silent": None,
+    "garbage": b"\xffGARBAGE",
+    "a message before hello": Start(OFFER, 1, 0, 1, b"x", True).encode(),
+    "an error": Failure(ErrorCode.TIMEOUT).encode(),
+    "a session nobody knows": Hello(1, True, 244, 99, 0, 0).encode(),
+    "a hello of another version": of_another_version(Hello(1, False, 244, 7, 0, 0).encode()),
+}
+
+
+@pytest.mark.parametrize("value", STRANGERS.values(), ids=STRANGERS)
+def test_a_stranger_who_says_no_hello_leaves_the_session_as_it_was(
+    pair: Pair, message: Message, value: bytes | None
+) -> None:
+    interrupted(pair, message)
+    reader = pair.peripheral.channel
+    reader.connected(pair.now, 244)
+    if value is not None:
+        pair.peripheral.events += reader.receive(value, pair.now)
+    if reader.link is Link.GREETING:
+        pair.wait(pair.peripheral)
+    [event] = pair.peripheral.told()
+    assert isinstance(event, GreetingFailed)
+    assert reader.link is Link.FAILED
+    assert reader.deadline() is None
+    assert reader.receive(Hello(1, False, 244, 99, 0, 0).encode(), pair.now) == [], "it is to be hung up on"
+    reader.disconnected(pair.now)
+    pair.peripheral.flying.clear()
+    pair.connect()
+    pair.finish()
+    assert pair.central.told() == [Connected(resumed=True), MessageReceived(HELLO, message(1000))]
+    assert pair.peripheral.told() == [Connected(resumed=True), Delivered(1)]
 
 
 def test_the_reader_speaks_only_after_hello(new_pair: Callable[[], Pair]) -> None:
@@ -53,7 +100,8 @@ def test_the_reader_speaks_only_after_hello(new_pair: Callable[[], Pair]) -> Non
     with pytest.raises(LocalProtocolError):
         pair.peripheral.channel.send(HELLO, b"early", pair.now)
     events = pair.peripheral.channel.receive(Start(OFFER, 1, 0, 1, b"x", True).encode(), pair.now)
-    assert events == [PeerFailed(ErrorCode.SEQUENCE, told=False)]
+    assert events == [GreetingFailed(ErrorCode.SEQUENCE)]
+    assert pair.peripheral.channel.values_to_send() == [Failure(ErrorCode.SEQUENCE).encode()]
 
 
 def test_a_lost_hello_is_said_again(new_pair: Callable[[], Pair]) -> None:
@@ -104,7 +152,7 @@ def test_a_reader_that_never_answers_is_given_up(new_pair: Callable[[], Pair]) -
 def test_another_version_of_the_framing_is_refused_by_name(new_pair: Callable[[], Pair]) -> None:
     pair = new_pair()
     pair.peripheral.channel.connected(pair.now, 244)
-    hello = bytearray(Hello(1, False, 244, 7, 0, 0).encode())
-    hello[4] = 2
-    events = pair.peripheral.channel.receive(bytes(hello), pair.now)
-    assert events == [PeerFailed(ErrorCode.VERSION, told=False)]
+    hello = of_another_version(Hello(1, False, 244, 7, 0, 0).encode())
+    events = pair.peripheral.channel.receive(hello, pair.now)
+    assert events == [GreetingFailed(ErrorCode.VERSION)]
+    assert pair.peripheral.channel.values_to_send() == [Failure(ErrorCode.VERSION).encode()]
