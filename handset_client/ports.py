@@ -20,6 +20,11 @@ class ReaderReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderAway:
+    """The link is down. The session may be resumed: ReaderLost says that it was not."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderLost:
     """The session is over and cannot be resumed. The link goes on looking until it is released."""
 
@@ -40,7 +45,7 @@ class ReaderTook:
     kind: MessageType
 
 
-ReaderEvent = ReaderReady | ReaderLost | ReaderSaid | ReaderTook | Notice
+ReaderEvent = ReaderReady | ReaderAway | ReaderLost | ReaderSaid | ReaderTook | Notice
 
 
 class ReaderLink(Protocol):

@@ -133,6 +133,12 @@ class Relay:
         self._peer_event(Event.READER_READY, reader, now)
         return self._drain()
 
+    def reader_away(self, now: float) -> list[RelayEffect]:
+        """The link to the reader is down, for a moment or for good."""
+        if self._call is not None and RELAY.allows(self._call.state, Event.READER_AWAY):
+            self._happen(Event.READER_AWAY, None, now)
+        return self._drain()
+
     def reader_lost(self, now: float) -> list[RelayEffect]:
         """The session with the reader cannot be resumed any more."""
         self._reader = None

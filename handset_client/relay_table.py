@@ -61,6 +61,8 @@ class Event(Enum):
     COUNTDOWN_OVER = auto()
     READER_READY = auto()
     """A new session with the reader is up and its hello is here."""
+    READER_AWAY = auto()
+    """The link is down; what the session holds is resumed where the reader still knows it."""
     READER_LOST = auto()
     """The session with the reader is over for good: it forgot it, or was away too long."""
     READER_WAIT_OVER = auto()
@@ -181,6 +183,11 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         **_DECIDING,
         Event.APPROVE: _to(State.APPROVAL_SENT, Effect.SEND_APPROVE, Effect.SHOW_PROGRESS),
         Event.READER_READY: _to(State.ASKED_READER_READY, Effect.KEEP_HELLO),
+        # Nothing is in this session but the hello, and a reader that was switched off has forgotten it:
+        # approving with it would be lost. A new session asks for a new one.
+        Event.READER_AWAY: _to(
+            State.ASKED, Effect.LEAVE_READER, Effect.LOOK_FOR_READER, Effect.SHOW_PROGRESS
+        ),
         Event.READER_LOST: _to(State.ASKED, Effect.LOOK_FOR_READER, Effect.SHOW_PROGRESS),
     },
     State.APPROVED: {

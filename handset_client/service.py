@@ -32,6 +32,7 @@ from handset_client.ports import (
     IssuerEvent,
     IssuerLink,
     IssuerUp,
+    ReaderAway,
     ReaderEvent,
     ReaderLink,
     ReaderLost,
@@ -137,6 +138,8 @@ class HandsetService:
         match event:
             case ReaderReady(reader_id, hello):
                 return relay.reader_ready(reader_id, hello, _now())
+            case ReaderAway():
+                return relay.reader_away(_now())
             case ReaderLost():
                 return relay.reader_lost(_now())
             case ReaderSaid(kind, data):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handset_client.effects import Notice, NoticeKind
-from handset_client.ports import ReaderEvent, ReaderLost, ReaderReady, ReaderSaid, ReaderTook
+from handset_client.ports import ReaderAway, ReaderEvent, ReaderLost, ReaderReady, ReaderSaid, ReaderTook
 from protocol import framing
 from protocol.errors import LocalProtocolError
 from protocol.frames import ErrorCode
@@ -121,6 +121,7 @@ class LinkSession:
     def link_dropped(self, resume_until: float) -> None:
         """An open link went down; the reader waits until `resume_until`."""
         self.report(Notice(NoticeKind.READER_CONNECTION_LOST))
+        self.report(ReaderAway())
         self.resume_until = resume_until
         self._told.clear()
 

@@ -125,7 +125,11 @@ def test_the_issuer_is_killed(town: SharedTown, point: Point) -> None:
 def test_the_reader_is_killed(town: SharedTown, point: Point) -> None:
     here = town.take()
     charge = charge_until(here, point)
+    if point is Point.RINGING:
+        here.phone.expect("Your card reader is connected")
     here.reader.kill()
+    if point is Point.RINGING:
+        here.phone.expect("Connection to the card reader lost")
     here.start_reader()
     if point is Point.RINGING:
         here.phone.type("a")

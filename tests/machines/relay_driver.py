@@ -81,6 +81,9 @@ class Driver:
     def reader(self, kind: MessageType, data: bytes) -> list[RelayEffect]:
         return self._note(self.relay.reader_said(kind, data, self.now))
 
+    def away(self) -> list[RelayEffect]:
+        return self._note(self.relay.reader_away(self.now))
+
     def lost(self) -> list[RelayEffect]:
         return self._note(self.relay.reader_lost(self.now))
 

@@ -97,6 +97,23 @@ def test_a_lost_readers_hello_is_not_sent() -> None:
     assert driver.sent() == []
 
 
+def test_approving_while_the_link_is_down_waits_for_a_new_hello() -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.hello(hello=b"old")
+    assert driver.away()[:2] == [ReleaseReader(), ConnectReader()]
+    driver.approve()
+    assert driver.sent() == []
+    driver.hello(hello=b"new")
+    assert driver.sent() == [Approve(P1, b"new")]
+
+
+def test_a_link_that_drops_after_the_approval_is_resumed() -> None:
+    driver = Driver()
+    driver.until_offer()
+    assert driver.away() == []
+
+
 def test_s32_s46_declining() -> None:
     driver = Driver()
     driver.issuer(request())

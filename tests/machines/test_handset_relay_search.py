@@ -52,6 +52,7 @@ actions = st.one_of(
     st.tuples(st.just("over"), payments, st.sampled_from(["completed", "card_timeout", "unknown_payment"])),
     st.tuples(st.just("welcome"), st.booleans()),
     st.tuples(st.just("ready"), st.sampled_from(READERS)),
+    st.tuples(st.just("away")),
     st.tuples(st.just("lost")),
     st.tuples(st.just("said"), st.sampled_from(OF_READER)),
     st.tuples(st.just("took"), payments, st.sampled_from(FOR_READER)),
@@ -111,6 +112,8 @@ class World:
                 self.hellos.append(hello)
                 self.session_up = True
                 self.note(relay.reader_ready(reader, hello, now))  # type: ignore[arg-type]
+            case ("away",):
+                self.note(relay.reader_away(now))
             case ("lost",):
                 self.session_up = False
                 self.note(relay.reader_lost(now))
