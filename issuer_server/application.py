@@ -18,7 +18,8 @@ from issuer_server.parts import IssuerParts
 from issuer_server.payment import PAYMENT_TABLE, PaymentEvent, PaymentState
 from issuer_server.payment_effects import PaymentEffects
 from issuer_server.payment_steps import PaymentSteps
-from issuer_server.storage.port import NotFound, StorageError
+from issuer_server.rate_limits import ANOTHER_CALL_AFTER, Rate, TokenBuckets
+from issuer_server.storage.port import CallsLimited, MerchantRefused, NotFound, StorageError
 from issuer_server.storage.records import (
     CardholderRecord,
     Created,
@@ -40,6 +41,14 @@ _log = logging.getLogger(__name__)
 
 class IssuerStopping(BlindRelayError):  # noqa: N818 - says it
     """No new payments: the issuer is being stopped."""
+
+
+class TooManyCalls(BlindRelayError):  # noqa: N818 - says it
+    """The phone is called too often, or by too many; `seconds` until asking again makes sense."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the phone is called too often")
+        self.seconds = seconds
 
 
 class PaymentNotFound(BlindRelayError):  # noqa: N818 - says it
@@ -69,12 +78,13 @@ class IssuerApplication:
     def __init__(self, parts: IssuerParts) -> None:
         self.parts = parts
         self._payments = LivePayments()
+        self._calls: TokenBuckets[PhoneNumber] = TokenBuckets(Rate.of_phone(parts.limits))
         self._background = Background()
         effects = PaymentEffects(parts, self._payments)
         self._steps = PaymentSteps(
             effects, parts.storage, parts.bus, parts.timers, parts.deadlines, self._background
         )
-        self._desk = HandsetDesk(parts.bus, self._payments, self._steps, self._background)
+        self._desk = HandsetDesk(parts, self._payments, self._steps, self._background)
         self._stopping = asyncio.Event()
 
     @property
@@ -120,7 +130,7 @@ class IssuerApplication:
     ) -> PaymentRecord:
         """Make a payment and call the phone; the same key gives the first answer again, and calls nobody.
 
-        Raises InputError (unknown_phone), IdempotencyMismatch, IssuerStopping, StorageError.
+        Raises InputError (unknown_phone), IdempotencyMismatch, TooManyCalls, IssuerStopping, StorageError.
         """
         if self.stopping:
             raise IssuerStopping("the issuer is stopping")
@@ -130,8 +140,11 @@ class IssuerApplication:
             # A first answer that was lost is given again, whatever has become of the cardholder since.
             if (earlier := await self.parts.storage.replay(merchant.id, idempotency)) is not None:
                 return earlier.first_answer
-            raise InputError("unknown_phone", "No cardholder of this issuer has that phone number.")
-        return await self._background.whole(self._create(merchant, cardholder, request, idempotency))
+            raise _unknown_phone()
+        try:
+            return await self._background.whole(self._create(merchant, cardholder, request, idempotency))
+        except MerchantRefused:  # nor that it is this very shop which the person does not want
+            raise _unknown_phone() from None
 
     async def _create(
         self,
@@ -149,7 +162,7 @@ class IssuerApplication:
             order=request.order,
             created_at=self.parts.clock(),
         )
-        match await self._insert(new, idempotency):
+        match await self._insert_limited(new, idempotency):
             case Replayed() as replayed:
                 return replayed.first_answer
             case Created(payment):
@@ -162,9 +175,26 @@ class IssuerApplication:
                 self._background.start(self._desk.call(live))
                 return payment
 
-    async def _insert(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
+    async def _insert_limited(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
+        """A first request counts against the phone's limits; the same again never does."""
+        wait = self._calls.take(new.phone, self.parts.timers.now())
+        at_once = self.parts.limits.calls_to_a_phone_at_once or None
+        made = False
         try:
-            return await self.parts.storage.create_payment(new, idempotency)
+            inserted = await self._insert(new, idempotency, 0 if wait else at_once)
+            made = isinstance(inserted, Created)
+            return inserted
+        except CallsLimited:
+            raise TooManyCalls(wait or ANOTHER_CALL_AFTER) from None
+        finally:
+            if not made and not wait:
+                self._calls.give_back(new.phone, self.parts.timers.now())
+
+    async def _insert(
+        self, new: NewPayment, idempotency: IdempotencyClaim, most_in_flight: int | None
+    ) -> Created | Replayed:
+        try:
+            return await self.parts.storage.create_payment(new, idempotency, most_in_flight)
         except StorageError:
             # The commit may have gone through, its answer lost: nobody else would ever end that payment.
             stored = await self.parts.storage.payment(new.id)
@@ -280,3 +310,7 @@ class IssuerApplication:
         async with live.lock:
             if PAYMENT_TABLE.allows(live.state, event):
                 await self._steps.take(live, event)
+
+
+def _unknown_phone() -> InputError:
+    return InputError("unknown_phone", "No cardholder of this issuer has that phone number.")

@@ -237,7 +237,9 @@ class HandsetChannel:
         try:
             reply = await self._parts.bus.request(payment_subject(message.payment_id), word)
         except NoResponders:
-            return await answer_late(self._parts.storage, self._parts.signing_key, handset, message)
+            return await answer_late(
+                self._parts.storage, self._parts.signing_key, handset, message, self._parts.clock()
+            )
         return (reply,) if reply else ()
 
     async def _push(self, phone: _Phone, frame: bytes) -> bool:

@@ -7,9 +7,10 @@ import logging
 
 from issuer_server import handset_frames as frames
 from issuer_server.background import Background
-from issuer_server.bus.port import Bus, NoResponders, call_subject
+from issuer_server.bus.port import NoResponders, call_subject
 from issuer_server.envelopes import hear_reader, read_hello
 from issuer_server.live_payments import LivePayment, LivePayments
+from issuer_server.parts import IssuerParts
 from issuer_server.payment import PAYMENT_TABLE, PaymentEvent, PaymentState
 from issuer_server.payment_steps import PaymentSteps
 from protocol.identifiers import CardholderId, HandsetId
@@ -20,8 +21,11 @@ _log = logging.getLogger(__name__)
 class HandsetDesk:
     """Turns a phone's words into events of the payments of this process."""
 
-    def __init__(self, bus: Bus, payments: LivePayments, steps: PaymentSteps, background: Background) -> None:
-        self._bus = bus
+    def __init__(
+        self, parts: IssuerParts, payments: LivePayments, steps: PaymentSteps, background: Background
+    ) -> None:
+        self._parts = parts
+        self._bus = parts.bus
         self._payments = payments
         self._steps = steps
         self._background = background
@@ -65,10 +69,12 @@ class HandsetDesk:
         async with live.lock:
             if live.handset_id != handset_id:
                 return frames.payment_over(live.id, "unknown_payment")
-            if live.state.is_final:
-                return self._over(live)
             try:
-                event = self._event_of(live, frames.read_phone_message(frame))
+                message = frames.read_phone_message(frame)
+                await self._block_if_wanted(live, message)
+                if live.state.is_final:
+                    return self._over(live)
+                event = self._event_of(live, message)
             except frames.FrameError as error:
                 live.dropped_messages += 1
                 _log.warning(
@@ -81,6 +87,14 @@ class HandsetDesk:
             if event is not None:
                 await self._steps.take(live, event)
             return b""
+
+    async def _block_if_wanted(self, live: LivePayment, message: frames.PhoneMessage) -> None:
+        """Before the payment is declined, and also where it has ended otherwise meanwhile."""
+        if isinstance(message, frames.Decline) and message.block_merchant:
+            payment = live.record
+            await self._parts.storage.block_merchant(
+                payment.cardholder_id, payment.merchant_id, self._parts.clock()
+            )
 
     def _over(self, live: LivePayment) -> bytes:
         if not live.record.state.is_final:  # not committed yet: no ending to tell of

@@ -48,6 +48,8 @@ class Decline:
 
     payment_id: PaymentId
     timed_out: bool
+    block_merchant: bool = False
+    """The person wants no more calls for this merchant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,12 @@ def read_phone_message(frame: Mapping[str, Any]) -> PhoneMessage:
             reason = _text(frame, "reason")
             if reason not in ("declined", "no_response"):
                 raise FrameError("invalid_reason", "reason must be declined or no_response")
-            return Decline(payment_id, timed_out=reason == "no_response")
+            block = frame.get("block_merchant", False)
+            if not isinstance(block, bool) or (block and reason != "declined"):
+                raise FrameError(
+                    "invalid_block_merchant", "block_merchant is true or false, and a person's word"
+                )
+            return Decline(payment_id, timed_out=reason == "no_response", block_merchant=block)
         case "from_reader":
             match _text(frame, "kind"):
                 case "card_envelope" | "pin_envelope" | "refusal" as kind:

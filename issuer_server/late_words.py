@@ -10,7 +10,7 @@ from protocol.signing import Signer
 
 
 async def answer_late(
-    storage: Storage, key: Signer, handset: HandsetRecord, message: frames.PhoneMessage
+    storage: Storage, key: Signer, handset: HandsetRecord, message: frames.PhoneMessage, now: float
 ) -> tuple[bytes, ...]:
     """The frames that answer `message`; none where the payment has not ended: its owner will say how.
 
@@ -19,6 +19,8 @@ async def answer_late(
     payment = await storage.payment(message.payment_id)
     if payment is None or payment.cardholder_id != handset.cardholder_id:
         return (frames.payment_over(message.payment_id, "unknown_payment"),)
+    if isinstance(message, frames.Decline) and message.block_merchant:
+        await storage.block_merchant(payment.cardholder_id, payment.merchant_id, now)
     if not payment.state.is_final:
         return ()
     if isinstance(message, frames.OutcomeWanted) and (signed := sign_outcome(key, payment)) is not None:

@@ -7,15 +7,22 @@ from typing import Final
 
 from aiohttp import web
 
-from issuer_server.application import IssuerApplication, IssuerStopping, NotCancellable, PaymentNotFound
+from issuer_server.application import (
+    IssuerApplication,
+    IssuerStopping,
+    NotCancellable,
+    PaymentNotFound,
+    TooManyCalls,
+)
 from issuer_server.merchant_documents import payment_json
 from issuer_server.merchant_requests import (
-    authenticated_merchant,
+    MerchantGate,
     idempotency_key,
     key_reused,
     page_limit,
     payment_id,
     payment_not_found,
+    retry_after,
 )
 from issuer_server.payment import PaymentState
 from issuer_server.payment_fields import json_object, payload_digest, payment_request
@@ -34,8 +41,9 @@ _SECONDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?")
 class MerchantApi:
     """The handlers; `add_routes` names their addresses."""
 
-    def __init__(self, application: IssuerApplication) -> None:
+    def __init__(self, application: IssuerApplication, gate: MerchantGate) -> None:
         self._application = application
+        self._gate = gate
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/payments", self.create)
@@ -50,9 +58,9 @@ class MerchantApi:
 
         Problems: unauthorized 401; merchant_blocked 403; idempotency_key_missing, idempotency_key_invalid and
         malformed_json 400; body_too_large 413; a code for each field, unknown_phone, idempotency_key_reused
-        422; issuer_stopping 503.
+        422; too_many_calls 429; issuer_stopping 503; to every request also rate_limited 429.
         """
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         key = idempotency_key(request)
         try:
             wanted = payment_request(await json_object(request))
@@ -63,6 +71,13 @@ class MerchantApi:
             raise Problem(422, error.code, str(error)) from None
         except IdempotencyMismatch:
             raise key_reused() from None
+        except TooManyCalls as limit:
+            raise Problem(
+                429,
+                "too_many_calls",
+                "This phone is called too often: wait as Retry-After says, then send the same again.",
+                retry_after(limit.seconds),
+            ) from None
         except IssuerStopping:
             raise Problem(
                 503,
@@ -80,7 +95,7 @@ class MerchantApi:
         With `&seen=<status>` it is answered as soon as the payment is in another state than that. It is also
         answered early when the issuer stops. Problems: payment_not_found 404, invalid_wait, invalid_seen 422.
         """
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         seconds, seen = _wait(request), _seen(request)
         try:
             if seconds > 0:
@@ -93,7 +108,7 @@ class MerchantApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """`{payments, next_cursor}`, newest first; `?limit=` 1 to 100, `?cursor=` of the page before."""
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         limit, before = page_limit(request), _cursor(request)
         found = await self._application.payments(merchant.id, before, limit + 1)
         page = found[:limit]
@@ -104,7 +119,7 @@ class MerchantApi:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """The cancelled payment; cancelling again is no error. Problem: payment_not_cancellable 409."""
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         try:
             payment = await self._application.cancel(merchant.id, payment_id(request))
         except PaymentNotFound:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 from aiohttp import web
 
 from issuer_server.authorization import bearer_digest
+from issuer_server.parts import IssuerParts
 from issuer_server.problems import Problem, unauthorized
-from issuer_server.storage.port import Storage
+from issuer_server.rate_limits import Rate, TokenBuckets
 from issuer_server.storage.records import LONGEST_IDEMPOTENCY_KEY, MerchantRecord
 from protocol.errors import InputError
-from protocol.identifiers import PaymentId, check_payment_id
+from protocol.identifiers import MerchantId, PaymentId, check_payment_id
 
 LARGEST_PAGE: Final = 100
 USUAL_PAGE: Final = 20
@@ -21,14 +23,30 @@ _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e](?:[\x20-\x7e]{{0,{LONGEST_IDEMPOTEN
 _LIMIT = re.compile(r"[0-9]{1,3}")
 
 
-async def authenticated_merchant(request: web.Request, storage: Storage) -> MerchantRecord:
-    """S2: the merchant in table 31, by its key."""
-    merchant = await storage.merchant_by_key_digest(bearer_digest(request))
-    if merchant is None:
-        raise unauthorized("This API key is not known here: check it, and that this is your issuer.")
-    if merchant.blocked:
-        raise Problem(403, "merchant_blocked", "This merchant is blocked: ask the issuer.")
-    return merchant
+class MerchantGate:
+    """Lets merchants in: those of table 31, each so often."""
+
+    def __init__(self, parts: IssuerParts) -> None:
+        self._parts = parts
+        self._requests: TokenBuckets[MerchantId] = TokenBuckets(Rate.of_merchant(parts.limits))
+
+    async def merchant(self, request: web.Request) -> MerchantRecord:
+        """S2: the merchant by its key; raises Problem (unauthorized, merchant_blocked, rate_limited)."""
+        merchant = await self._parts.storage.merchant_by_key_digest(bearer_digest(request))
+        if merchant is None:
+            raise unauthorized("This API key is not known here: check it, and that this is your issuer.")
+        if merchant.blocked:
+            raise Problem(403, "merchant_blocked", "This merchant is blocked: ask the issuer.")
+        if wait := self._requests.take(merchant.id, self._parts.timers.now()):
+            raise Problem(
+                429, "rate_limited", "That is too many requests: wait as Retry-After says.", retry_after(wait)
+            )
+        return merchant
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The header of RFC 9110 section 10.2.3, in whole seconds."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def idempotency_key(request: web.Request) -> str:

@@ -19,7 +19,12 @@ Codes = Mapping[int, Sequence[str]]
 Document = dict[str, Any]
 
 _FAILURES: Final[Codes] = {500: ["internal_error"], 503: ["storage_unavailable"]}
-_OF_MERCHANTS: Final[Codes] = {401: ["unauthorized"], 403: ["merchant_blocked"], **_FAILURES}
+_OF_MERCHANTS: Final[Codes] = {
+    401: ["unauthorized"],
+    403: ["merchant_blocked"],
+    429: ["rate_limited"],
+    **_FAILURES,
+}
 _OF_BODIES: Final[Codes] = {400: ["malformed_json"], 413: ["body_too_large"], 422: ["unknown_field"]}
 _OF_KEYS: Final[Codes] = {
     400: ["idempotency_key_missing", "idempotency_key_invalid"],
@@ -134,11 +139,17 @@ def _merged(*several: Codes) -> dict[int, list[str]]:
     return dict(sorted(merged.items()))
 
 
-def _problem(codes: Sequence[str]) -> Document:
+_WAIT_HEADER: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
+
+
+def _problem(status: int, codes: Sequence[str]) -> Document:
     schema = {"allOf": [_ref("Problem"), {"properties": {"code": {"enum": list(codes)}}}]}
     return {
         "description": ", ".join(codes),
-        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+        "headers": {
+            "X-Request-Id": {"schema": {"type": "string"}},
+            **(_WAIT_HEADER if status == 429 else {}),
+        },
         "content": {"application/problem+json": {"schema": schema}},
     }
 
@@ -196,7 +207,7 @@ def _operation(
                 "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": _ref(schema)}},
             },
-            **{str(refusal): _problem(names) for refusal, names in codes.items()},
+            **{str(refusal): _problem(refusal, names) for refusal, names in codes.items()},
         },
     }
     if parameters:
@@ -224,6 +235,7 @@ _PATHS: Final[Document] = {
                         *("invalid_phone", "unknown_phone", "invalid_amount", "amount_not_positive"),
                         *("amount_too_large", "invalid_currency", "unknown_currency", "invalid_order"),
                     ],
+                    429: ["too_many_calls"],
                     503: ["issuer_stopping"],
                 },
             ),

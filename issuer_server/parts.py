@@ -11,6 +11,7 @@ from issuer_server.bus.port import Bus
 from issuer_server.cards import CardKeys
 from issuer_server.deadlines import Timers
 from issuer_server.payment import Deadlines
+from issuer_server.rate_limits import Limits
 from issuer_server.storage.port import Storage
 from protocol.identifiers import IssuerId
 from protocol.sealing import PaymentKey
@@ -29,6 +30,7 @@ class IssuerParts:
     timers: Timers
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts: int = 1
+    limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.time
     entropy: Callable[[int], bytes] = secrets.token_bytes
     make_key: Callable[[bytes], PaymentKey] = PaymentKey.from_seed

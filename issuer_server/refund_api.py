@@ -12,7 +12,7 @@ from aiohttp import web
 from issuer_server.application import IssuerApplication, PaymentNotFound
 from issuer_server.merchant_documents import refund_json
 from issuer_server.merchant_requests import (
-    authenticated_merchant,
+    MerchantGate,
     idempotency_key,
     key_reused,
     page_limit,
@@ -31,8 +31,9 @@ from protocol.money import LARGEST_AMOUNT
 class RefundApi:
     """The handlers; `add_routes` names their addresses."""
 
-    def __init__(self, application: IssuerApplication) -> None:
+    def __init__(self, application: IssuerApplication, gate: MerchantGate) -> None:
         self._application = application
+        self._gate = gate
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/payments/{id}/refunds", self.create)
@@ -45,7 +46,7 @@ class RefundApi:
         amount_not_positive, amount_too_large, unknown_field, idempotency_key_reused 422; and what creating a
         payment answers of keys and bodies.
         """
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         key, of = idempotency_key(request), payment_id(request)
         try:
             amount = refund_amount(await json_object(request))
@@ -65,7 +66,7 @@ class RefundApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """`{refunds, next_cursor}` of a payment, newest first; `?limit=` 1 to 100, `?cursor=`."""
-        merchant = await authenticated_merchant(request, self._application.parts.storage)
+        merchant = await self._gate.merchant(request)
         limit, before = page_limit(request), _cursor(request)
         try:
             found = await self._application.refunds(merchant.id, payment_id(request), before, limit + 1)

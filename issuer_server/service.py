@@ -24,6 +24,7 @@ from issuer_server.enrolment_api import EnrolmentApi
 from issuer_server.handset_channel import HandsetChannel
 from issuer_server.keys import load_keys
 from issuer_server.merchant_api import MerchantApi
+from issuer_server.merchant_requests import MerchantGate
 from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
 from issuer_server.refund_api import RefundApi
@@ -78,6 +79,7 @@ async def start(
             timers=timers if timers is not None else LoopTimers(),
             deadlines=settings.deadlines,
             pin_attempts=settings.pin_attempts_per_payment,
+            limits=settings.limits,
             clock=clock,
             entropy=entropy,
         )
@@ -108,8 +110,9 @@ def http_application(
 ) -> web.Application:
     """Every route of the issuer behind the one middleware."""
     app = web.Application(middlewares=[problem_middleware], client_max_size=LARGEST_BODY)
-    MerchantApi(application).add_routes(app)
-    RefundApi(application).add_routes(app)
+    gate = MerchantGate(application.parts)
+    MerchantApi(application, gate).add_routes(app)
+    RefundApi(application, gate).add_routes(app)
     EnrolmentApi(application.parts, storage).add_routes(app)
     channel.add_routes(app)
     add_documentation_routes(app)

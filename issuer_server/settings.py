@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from issuer_server.payment import Deadlines
+from issuer_server.rate_limits import USUAL_LIMITS, Limits
 from protocol.enrolment import is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, check_issuer_id
 
 MOST_PIN_ATTEMPTS = 3
+
+N = TypeVar("N", Deadlines, Limits)
 
 
 def _refuse(advice: str) -> InputError:
@@ -39,6 +42,7 @@ class Settings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts_per_payment: int = 1
     webhooks_to_private_addresses: bool = False  # also lets them go over plain HTTP: for development
+    limits: Limits = USUAL_LIMITS
     stop_grace: float = 10.0  # how long payments in flight may still end by themselves at a graceful stop
 
     def __post_init__(self) -> None:
@@ -79,7 +83,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
-    """Settings of a parsed TOML table: keys as in Settings, `[deadlines]` as in Deadlines."""
+    """Settings of a parsed TOML table: keys as in Settings, `[deadlines]` and `[limits]` likewise."""
     types: Mapping[str, type | tuple[type, ...]] = {
         "issuer_id": str,
         "database": str,
@@ -91,6 +95,7 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         "tls_key": str,
         "insecure_plain_http_on_a_public_address": bool,
         "deadlines": dict,
+        "limits": dict,
         "pin_attempts_per_payment": int,
         "webhooks_to_private_addresses": bool,
         "stop_grace": (int, float),
@@ -110,16 +115,19 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         if name in values:
             values[name] = folder / values[name]
     if "deadlines" in values:
-        values["deadlines"] = _deadlines(values["deadlines"])
+        values["deadlines"] = _numbers(Deadlines(), "deadlines", "a number of seconds", values["deadlines"])
+    if "limits" in values:
+        values["limits"] = _numbers(USUAL_LIMITS, "limits", "a number, 0 for no limit", values["limits"])
     return Settings(**values)
 
 
-def _deadlines(table: Mapping[str, Any]) -> Deadlines:
-    known = {entry.name for entry in fields(Deadlines)}
+def _numbers(usual: N, section: str, what: str, table: Mapping[str, Any]) -> N:
+    """A section of numbers; what it does not name stays as usual."""
+    known = {entry.name for entry in fields(usual)}
     for name, value in table.items():
         if name not in known or isinstance(value, bool) or not isinstance(value, int | float):
-            raise _refuse(f"[deadlines] takes {', '.join(sorted(known))}, each a number of seconds")
+            raise _refuse(f"[{section}] takes {', '.join(sorted(known))}, each {what}")
     try:
-        return Deadlines(**table)
+        return replace(usual, **table)
     except ValueError as rule:
         raise _refuse(str(rule)) from None

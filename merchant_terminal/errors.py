@@ -15,9 +15,11 @@ class UnreachableError(IssuerError):
     `never_sent` says that no attempt got as far as a connection, so that the issuer cannot have heard of it.
     """
 
-    def __init__(self, why: str, *, never_sent: bool = False) -> None:
+    def __init__(self, why: str, *, never_sent: bool = False, retry_after: float = 0.0) -> None:
         super().__init__(why)
         self.never_sent = never_sent
+        self.retry_after = retry_after
+        """Seconds that the issuer wants us to wait before we ask again."""
 
 
 class NotChargedError(IssuerError):

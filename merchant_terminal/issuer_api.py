@@ -187,6 +187,7 @@ class IssuerApi:
             except UnreachableError as failure:
                 never_sent = never_sent and failure.never_sent
                 delay = self._retries.delay(attempt, random.random())  # noqa: S311 (spreads load, keeps no secret)
+                delay = max(delay, failure.retry_after)
                 if loop.time() + delay > give_up_at:
                     raise UnreachableError(str(failure), never_sent=never_sent) from None
                 self._on_retry(Retry(attempt, delay, str(failure)))
@@ -213,7 +214,7 @@ class IssuerApi:
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
                         break
-                return _judge(response.status, response.headers.get("Content-Type", ""), bytes(body))
+                return _judge(response.status, response.headers, bytes(body))
         except aiohttp.ClientConnectorCertificateError:
             raise NotAnIssuerError("the issuer's TLS certificate is not trusted on this machine") from None
         except aiohttp.ClientConnectorError:
@@ -224,9 +225,10 @@ class IssuerApi:
             raise UnreachableError("the connection to the issuer broke") from None
 
 
-def _judge(status: int, content_type: str, body: bytes) -> object:
+def _judge(status: int, headers: Mapping[str, str], body: bytes) -> object:
     """Turn an HTTP answer into JSON or the right error."""
     document: object = None
+    content_type = headers.get("Content-Type", "")
     if len(body) <= MAX_ANSWER_BYTES and "json" in content_type:
         try:
             document = json.loads(body)
@@ -243,6 +245,16 @@ def _judge(status: int, content_type: str, body: bytes) -> object:
         )
         if status not in RETRIED_STATUSES and problem.code not in RETRIED_CODES:
             raise problem
+    if status == 429:
+        # Too many requests: the issuer has done nothing of it.
+        wait = _seconds(headers.get("Retry-After", ""))
+        raise UnreachableError("the issuer asks to wait", never_sent=True, retry_after=wait)
     if status in RETRIED_STATUSES or (document is not None and status == 409):
-        raise UnreachableError(f"the issuer is not ready (HTTP {status})")
+        wait = _seconds(headers.get("Retry-After", ""))
+        raise UnreachableError(f"the issuer is not ready (HTTP {status})", retry_after=wait)
     raise NotAnIssuerError(f"what answered is not a Blind Relay issuer (HTTP {status})")
+
+
+def _seconds(text: str) -> float:
+    """A Retry-After in seconds; its other form, a date, is left to the back-off (RFC 9110 section 10.2.3)."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= 6 else 0.0

@@ -56,6 +56,8 @@ PROBLEM_SENTENCES: Final[Mapping[str, str]] = {
     "payment_not_cancellable": "The payment is over and cannot be cancelled. See `merchant-terminal status`.",
     "payment_not_refundable": "Only a paid payment can be refunded. See `merchant-terminal status`.",
     "refund_too_large": "That is more than is left of the payment. See `merchant-terminal status`.",
+    "rate_limited": "The issuer is asked too often from here. Wait a moment, then try again.",
+    "too_many_calls": "The customer's phone is called too often. Wait a moment, then charge again.",
     "merchant_blocked": "The issuer has blocked your account. Call the issuer.",
     "idempotency_key_missing": "The issuer wants a newer merchant-terminal. Update it.",
     "idempotency_key_invalid": "The issuer wants a newer merchant-terminal. Update it.",

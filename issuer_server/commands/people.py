@@ -33,6 +33,13 @@ def add_parsers(commands: Commands) -> None:
     add.set_defaults(handler=add_cardholder)
     _action(cardholder, "list", "who there is").set_defaults(handler=list_cardholders)
     _add_blocking(cardholder, "cardholder")
+    refused = _action(cardholder, "blocked-merchants", "whom a cardholder has blocked from the phone")
+    refused.add_argument("id")
+    refused.set_defaults(handler=list_blocked_merchants)
+    unblock = _action(cardholder, "unblock-merchant", "let a merchant call a cardholder again")
+    unblock.add_argument("id")
+    unblock.add_argument("--merchant", required=True, metavar="ID")
+    unblock.set_defaults(handler=unblock_merchant)
     fund = _action(cardholder, "fund", "put money at a cardholder's disposal")
     fund.add_argument("id")
     fund.add_argument("--amount", required=True, help="as people write it: 12.50")
@@ -107,6 +114,23 @@ async def list_cardholders(arguments: argparse.Namespace) -> None:
         for each in cardholders
     ]
     print_rows(rows, arguments.json, "No cardholders yet: `issuer-server cardholder add`.")
+
+
+async def list_blocked_merchants(arguments: argparse.Namespace) -> None:
+    """Whom the cardholder does not want to be called for."""
+    cardholder_id = check_cardholder_id(arguments.id)
+    async with open_desk(arguments) as desk:
+        merchants = await desk.storage.blocked_merchants(cardholder_id)
+    rows = [{"id": each.id, "name": each.name} for each in merchants]
+    print_rows(rows, arguments.json, "This cardholder has blocked no merchant.")
+
+
+async def unblock_merchant(arguments: argparse.Namespace) -> None:
+    """Take a cardholder's block of a merchant back, at the cardholder's wish."""
+    cardholder_id, merchant_id = check_cardholder_id(arguments.id), check_merchant_id(arguments.merchant)
+    async with open_desk(arguments) as desk:
+        await desk.storage.unblock_merchant(cardholder_id, merchant_id)
+    print_fields({"id": cardholder_id, "merchant": merchant_id, "status": status(False)}, arguments.json)
 
 
 async def fund_cardholder(arguments: argparse.Namespace) -> None:

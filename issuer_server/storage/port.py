@@ -64,6 +64,14 @@ class RefundRefused(InputError):  # noqa: N818 - says it
     """No money goes back; `.code`: payment_not_refundable (it did not complete), refund_too_large."""
 
 
+class CallsLimited(BlindRelayError):  # noqa: N818 - says it
+    """As many payments call this phone as may."""
+
+
+class MerchantRefused(BlindRelayError):  # noqa: N818 - says it
+    """The cardholder has blocked this merchant."""
+
+
 class AlreadyExists(InputError):  # noqa: N818 - says it
     """Something that must be unique is there already; `.code` names it (phone_in_use, card_exists …)."""
 
@@ -81,8 +89,14 @@ class EnrolmentRefused(InputError):  # noqa: N818 - says it
 class Storage(Protocol):
     """What payments need."""
 
-    async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
-        """Insert a payment in state requested, or find the one this key made; raises IdempotencyMismatch."""
+    async def create_payment(
+        self, new: NewPayment, idempotency: IdempotencyClaim, most_in_flight: int | None = None
+    ) -> Created | Replayed:
+        """Insert a payment in state requested, or find the one this key made; raises IdempotencyMismatch.
+
+        A new one raises CallsLimited where `most_in_flight` payments of the cardholder have not ended (0:
+        nothing new at all), and MerchantRefused where the cardholder has blocked the merchant.
+        """
         ...
 
     async def replay(self, merchant_id: MerchantId, idempotency: IdempotencyClaim) -> Replayed | None:
@@ -139,6 +153,10 @@ class Storage(Protocol):
     async def reader(self, reader_id: ReaderId) -> ReaderRecord | None: ...
 
     async def card_by_index(self, pan_index: Digest) -> CardRecord | None: ...
+
+    async def block_merchant(self, cardholder_id: CardholderId, merchant_id: MerchantId, now: float) -> None:
+        """The cardholder is not called for this merchant again; safe to repeat."""
+        ...
 
     async def claim_pin_try(self, card_id: CardId) -> int | None:
         """Use up one PIN try, before verifying: tries left after it, or None where there was none to use."""
@@ -219,6 +237,14 @@ class Administration(Protocol):
     async def set_handset_blocked(self, handset_id: HandsetId, blocked: bool) -> None: ...
 
     async def set_reader_blocked(self, reader_id: ReaderId, blocked: bool) -> None: ...
+
+    async def unblock_merchant(self, cardholder_id: CardholderId, merchant_id: MerchantId) -> None:
+        """Raises NotFound where it was not blocked by this cardholder."""
+        ...
+
+    async def blocked_merchants(self, cardholder_id: CardholderId) -> list[MerchantRecord]:
+        """Whom this cardholder has blocked, latest first."""
+        ...
 
     async def merchants(self) -> list[MerchantRecord]: ...
 

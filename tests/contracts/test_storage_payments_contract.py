@@ -10,7 +10,13 @@ import pytest
 
 from issuer_server.ledger import check_trial_balance
 from issuer_server.payment import PaymentState
-from issuer_server.storage.port import IdempotencyMismatch, StorageError
+from issuer_server.storage.port import (
+    CallsLimited,
+    IdempotencyMismatch,
+    MerchantRefused,
+    NotFound,
+    StorageError,
+)
 from issuer_server.storage.records import NO_CHANGES, Created, PaymentChanges, Replayed, SettleResult
 from protocol.identifiers import CardholderId, CardId, Digest, MerchantId, mint
 from protocol.messages import NotSettled
@@ -283,3 +289,35 @@ async def test_sweep_ends_what_is_in_flight_and_tells_which(world):
     assert (await world.storage.payment(done.id)).state is S.COMPLETED
     assert (await world.storage.payment(declined.id)).reason is NotSettled.DECLINED
     assert await world.storage.sweep(world.now + 61) == []
+
+
+async def test_so_many_payments_of_a_cardholder_run_at_once_and_no_more(world):
+    outcomes = await asyncio.gather(
+        *(world.storage.create_payment(world.new_payment(), world.claim(f"k{n}"), 3) for n in range(20)),
+        return_exceptions=True,
+    )
+    made = [outcome.payment for outcome in outcomes if isinstance(outcome, Created)]
+    assert len(made) == 3
+    assert sum(isinstance(outcome, CallsLimited) for outcome in outcomes) == 17
+    await world.advance(made[0], S.NOT_SETTLED, PaymentChanges(reason=NotSettled.DECLINED))
+    assert isinstance(
+        await world.storage.create_payment(world.new_payment(), world.claim("then"), 3), Created
+    )
+    again = await world.storage.create_payment(world.new_payment(), world.claim("then"), 0)
+    assert isinstance(again, Replayed)
+
+
+async def test_a_merchant_whom_the_cardholder_blocked_makes_no_payment(world):
+    made = await world.storage.create_payment(world.new_payment(), world.claim("before"))
+    for _ in range(2):
+        await world.storage.block_merchant(world.cardholder, world.merchant, world.now)
+    with pytest.raises(MerchantRefused):
+        await world.create()
+    again = await world.storage.create_payment(world.new_payment(), world.claim("before"))
+    assert again.first_answer == made.payment
+    assert isinstance(await world.create(merchant=await world.add_merchant()), type(made.payment))
+    assert [each.name for each in await world.storage.blocked_merchants(world.cardholder)] == ["Cafe Relay"]
+    await world.storage.unblock_merchant(world.cardholder, world.merchant)
+    await world.create()
+    with pytest.raises(NotFound):
+        await world.storage.unblock_merchant(world.cardholder, world.merchant)

@@ -118,7 +118,7 @@ class IssuerInHand:
             parts.deadlines,
             background,
         )
-        self._desk = HandsetDesk(parts.bus, payments, self._steps, background)
+        self._desk = HandsetDesk(parts, payments, self._steps, background)
 
     def event(self, live: LivePayment, cards: tuple[CardRecord, ...], what: tuple[Any, ...]) -> None:
         """Let something happen to a payment; what came of it is in `live`, `tables` and `wire`."""

@@ -194,7 +194,9 @@ class BusPhone:
             reply = await self.parts.bus.request(payment_subject(payment_id), word)
         except NoResponders:
             message = read_phone_message(frame)
-            late = await answer_late(self.parts.storage, self.parts.signing_key, self.handset, message)
+            late = await answer_late(
+                self.parts.storage, self.parts.signing_key, self.handset, message, self.parts.clock()
+            )
             reply = late[0] if late else b""
         return json.loads(reply) if reply else None
 

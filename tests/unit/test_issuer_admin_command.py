@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -355,3 +356,17 @@ def test_webhooks_of_a_merchant(ready):
     assert ready.json("merchant", "webhook", "remove", added["id"])["status"] == "removed"
     assert ready.json("merchant", "webhook", "list") == []
     assert ready("merchant", "webhook", "remove", added["id"])[0] == 1
+
+
+def test_merchants_that_a_cardholder_blocked(ready, tmp_path):
+    person, merchant = add_cardholder(ready), ready.json("merchant", "add", "--name", "Cafe")["id"]
+    assert ready.json("cardholder", "blocked-merchants", person) == []
+    unblock = ("cardholder", "unblock-merchant", person, "--merchant", merchant)
+    assert ready(*unblock)[0] == 1
+    connection = sqlite3.connect(tmp_path / "data" / "issuer.db")
+    with connection:
+        connection.execute("INSERT INTO merchant_blocks VALUES (?, ?, 1)", (person, merchant))
+    connection.close()
+    assert ready.json("cardholder", "blocked-merchants", person) == [{"id": merchant, "name": "Cafe"}]
+    assert ready.json(*unblock)["status"] == "active"
+    assert ready.json("cardholder", "blocked-merchants", person) == []

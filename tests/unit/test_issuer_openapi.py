@@ -15,6 +15,7 @@ import pytest
 from issuer_server.enrolments import secret_digest
 from issuer_server.openapi import OPENAPI
 from issuer_server.payment import PaymentState
+from issuer_server.rate_limits import TokenBuckets
 from issuer_server.service import http_application
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import NewEnrolmentCode
@@ -22,7 +23,7 @@ from issuer_server.webhooks import payment_ended, payment_refunded
 from protocol.enrolment import EnrolmentKind
 from protocol.messages import NotSettled, ReaderEnrolment
 from protocol.signing import SigningKey, sign_message
-from tests.unit.issuer_bench import ISSUER, NOON, b64
+from tests.unit.issuer_bench import ISSUER, NOON, PHONE, b64
 from tests.unit.issuer_house import BODY, House, house
 from tests.unit.schema_check import conforms
 
@@ -241,6 +242,13 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in [*of_merchants, "enrolHandset", "enrolReader", "readiness"]:
             await call(name, status, code, **body.get(name, {}))
         monkeypatch.undo()
+    monkeypatch.setattr(TokenBuckets, "take", lambda buckets, key, now: 2.5 if buckets.shut == key else 0.0)
+    monkeypatch.setattr(TokenBuckets, "shut", PHONE, raising=False)
+    await call("createPayment", 429, "too_many_calls", json=BODY, key="often")
+    monkeypatch.setattr(TokenBuckets, "shut", home.merchant.id)
+    for name in of_merchants:
+        await call(name, 429, "rate_limited", **body.get(name, {}))
+    monkeypatch.undo()
     home.issuer.application._stopping.set()
     await call("createPayment", 503, "issuer_stopping", json=BODY, key="stopping")
     await call("readiness", 503, "issuer_stopping")

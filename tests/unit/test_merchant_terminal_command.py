@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class FakeIssuer:
     refunds: dict[str, dict[str, object]] = field(default_factory=dict)
     # (path part, status or None for a connection that breaks after the work is done)
     mishaps: list[tuple[str, int | None]] = field(default_factory=list)
+    retry_after: str | None = None
     steps: list[dict[str, object]] = field(default_factory=list)
     seen: list[tuple[str, str, object]] = field(default_factory=list)
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,7 +66,7 @@ class FakeIssuer:
         self.seen.append((request.method, request.path_qs, body))
         mishap = self.mishaps.pop(0) if self.mishaps and self.mishaps[0][0] in request.path else None
         if mishap is not None and mishap[1] is not None:
-            return problem(mishap[1], "broken")
+            return problem(mishap[1], "broken", self.retry_after)
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return problem(401, "unauthorized")
         answer = await handler(request)
@@ -136,7 +138,7 @@ class FakeIssuer:
         return web.json_response(self.refunds[key], status=201)
 
 
-def problem(status: int, code: str) -> web.Response:
+def problem(status: int, code: str, retry_after: str | None = None) -> web.Response:
     """RFC 9457 problem details."""
     body = {
         "type": "about:blank",
@@ -146,7 +148,8 @@ def problem(status: int, code: str) -> web.Response:
         "code": code,
         "request_id": "req_1",
     }
-    return web.json_response(body, status=status, content_type="application/problem+json")
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return web.json_response(body, status=status, content_type="application/problem+json", headers=headers)
 
 
 PAID: list[dict[str, object]] = [
@@ -507,3 +510,23 @@ async def test_a_command_in_a_message_is_not_broken_in_two(
 ) -> None:
     assert await run(shop, "list") == Exit.BAD_INPUT
     assert "merchant-terminal login --issuer" in capsys.readouterr().err.replace("\n", " ")
+
+
+async def test_it_waits_as_long_as_the_issuer_asks(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERCHANT_TERMINAL_PATIENCE", "5")
+    ready.steps, ready.mishaps, ready.retry_after = list(PAID), [("/v1/payments", 429)], "1"
+    began = time.monotonic()
+    assert await run(shop, *CHARGE) == Exit.COMPLETED
+    assert time.monotonic() - began >= 1.0
+    assert "asks to wait, trying again in 1 s" in capsys.readouterr().err
+
+
+async def test_a_wait_beyond_its_patience_is_told_at_once_and_nothing_was_charged(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.mishaps, ready.retry_after = [("/v1/payments", 429)], "3600"
+    assert await run(shop, *CHARGE) == Exit.UNKNOWN
+    assert "Nothing was charged" in capsys.readouterr().err
+    assert unanswered(shop) == []

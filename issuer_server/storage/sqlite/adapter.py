@@ -104,8 +104,12 @@ class SqliteStorage:
 
     # Payments.
 
-    async def create_payment(self, new: NewPayment, idempotency: IdempotencyClaim) -> Created | Replayed:
-        return await self._writer.submit(lambda connection: payments.create(connection, new, idempotency))
+    async def create_payment(
+        self, new: NewPayment, idempotency: IdempotencyClaim, most_in_flight: int | None = None
+    ) -> Created | Replayed:
+        return await self._writer.submit(
+            lambda connection: payments.create(connection, new, idempotency, most_in_flight)
+        )
 
     async def replay(self, merchant_id: MerchantId, idempotency: IdempotencyClaim) -> Replayed | None:
         # The writer's queue, not the reader's: behind a creation with this key that is on its way.
@@ -183,6 +187,13 @@ class SqliteStorage:
     async def card_by_index(self, pan_index: Digest) -> CardRecord | None:
         return await self._reader.submit(lambda connection: directory.card_by_index(connection, pan_index))
 
+    async def block_merchant(self, cardholder_id: CardholderId, merchant_id: MerchantId, now: float) -> None:
+        await self._writer.submit(
+            lambda connection: directory.block_merchant(
+                connection, cardholder_id, merchant_id, milliseconds(now)
+            )
+        )
+
     async def claim_pin_try(self, card_id: CardId) -> int | None:
         return await self._writer.submit(lambda connection: directory.claim_pin_try(connection, card_id))
 
@@ -254,6 +265,16 @@ class SqliteStorage:
     async def _set_blocked(self, what: str, key: str | bytes, blocked: bool) -> None:
         await self._writer.submit(
             lambda connection: administration.set_blocked(connection, what, key, blocked)
+        )
+
+    async def unblock_merchant(self, cardholder_id: CardholderId, merchant_id: MerchantId) -> None:
+        await self._writer.submit(
+            lambda connection: administration.unblock_merchant(connection, cardholder_id, merchant_id)
+        )
+
+    async def blocked_merchants(self, cardholder_id: CardholderId) -> list[MerchantRecord]:
+        return await self._reader.submit(
+            lambda connection: directory.blocked_merchants(connection, cardholder_id)
         )
 
     async def merchants(self) -> list[MerchantRecord]:

@@ -11,7 +11,7 @@ from issuer_server.storage.records import NewCard, NewCardholder, NewEnrolmentCo
 from issuer_server.storage.sqlite import ledger
 from issuer_server.storage.sqlite.directory import kind_text
 from issuer_server.storage.sqlite.payments import milliseconds
-from protocol.identifiers import CardholderId
+from protocol.identifiers import CardholderId, MerchantId
 from protocol.money import Money
 
 BLOCKABLE = {"merchant": "merchants", "cardholder": "cardholders", "handset": "handsets", "reader": "readers"}
@@ -89,6 +89,18 @@ def set_card_blocked(connection: sqlite3.Connection, card_id: str, blocked: bool
     )
     if connection.execute(query, (blocked, card_id)).rowcount != 1:
         raise _not_found("card")
+
+
+def unblock_merchant(
+    connection: sqlite3.Connection, cardholder_id: CardholderId, merchant_id: MerchantId
+) -> None:
+    """The cardholder may be called for the merchant again."""
+    query = "DELETE FROM merchant_blocks WHERE cardholder_id = ? AND merchant_id = ?"
+    if connection.execute(query, (cardholder_id, merchant_id)).rowcount != 1:
+        raise NotFound(
+            "merchant_not_blocked",
+            "This cardholder has not blocked it: see `issuer-server cardholder blocked-merchants`.",
+        )
 
 
 def _require_cardholder(connection: sqlite3.Connection, cardholder_id: CardholderId) -> None:

@@ -190,3 +190,23 @@ def _only(connection: sqlite3.Connection, query: str, key: str | bytes) -> Row:
     if row is None:
         raise StorageError("a row just written is not there")
     return row
+
+
+def block_merchant(
+    connection: sqlite3.Connection, cardholder_id: CardholderId, merchant_id: MerchantId, now_ms: int
+) -> None:
+    """A cardholder wants no more calls for a merchant."""
+    connection.execute(
+        "INSERT INTO merchant_blocks (cardholder_id, merchant_id, created_ms) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (cardholder_id, merchant_id, now_ms),
+    )
+
+
+def blocked_merchants(connection: sqlite3.Connection, cardholder_id: CardholderId) -> list[MerchantRecord]:
+    """Latest first."""
+    query = (
+        f"{MERCHANTS} JOIN merchant_blocks ON merchant_blocks.merchant_id = merchants.id"
+        " WHERE merchant_blocks.cardholder_id = ? ORDER BY merchant_blocks.created_ms DESC, merchants.id"
+    )
+    return [merchant(row) for row in connection.execute(query, (cardholder_id,))]

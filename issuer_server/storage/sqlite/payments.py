@@ -8,7 +8,7 @@ from typing import Any
 
 from issuer_server.ledger import payment_posting
 from issuer_server.payment import PaymentState
-from issuer_server.storage.port import IdempotencyMismatch, StorageError
+from issuer_server.storage.port import CallsLimited, IdempotencyMismatch, MerchantRefused, StorageError
 from issuer_server.storage.records import (
     Created,
     IdempotencyClaim,
@@ -63,6 +63,10 @@ _CHARGEABLE = (
     "SELECT 1 FROM cards JOIN cardholders ON cardholders.id = cards.cardholder_id"
     " WHERE cards.id = ? AND cards.cardholder_id = ? AND NOT cards.blocked AND NOT cardholders.blocked"
 )
+_BLOCKED = "SELECT 1 FROM merchant_blocks WHERE cardholder_id = ? AND merchant_id = ?"
+_IN_FLIGHT = (
+    "SELECT count(*) FROM payments WHERE cardholder_id = ? AND state NOT IN ('completed', 'not_settled')"
+)
 _SWEEP = (
     "UPDATE payments SET state = 'not_settled', reason = ?, updated_ms = ?"
     " WHERE state NOT IN ('completed', 'not_settled')"
@@ -75,10 +79,18 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def create(connection: sqlite3.Connection, new: NewPayment, claim: IdempotencyClaim) -> Created | Replayed:
+def create(
+    connection: sqlite3.Connection, new: NewPayment, claim: IdempotencyClaim, most_in_flight: int | None
+) -> Created | Replayed:
     """Insert, unless the merchant's key made a payment before."""
     if (replayed := replay(connection, new.merchant_id, claim)) is not None:
         return replayed
+    if connection.execute(_BLOCKED, (new.cardholder_id, new.merchant_id)).fetchone() is not None:
+        raise MerchantRefused("the cardholder has blocked this merchant")
+    if most_in_flight is not None:
+        (in_flight,) = connection.execute(_IN_FLIGHT, (new.cardholder_id,)).fetchone()
+        if in_flight >= most_in_flight:
+            raise CallsLimited("as many payments call this phone as may")
     values = (
         new.id,
         new.merchant_id,
