@@ -2,7 +2,7 @@
 
     python -m virtual_radio.pdu_count air.btsnoop
 
-Reads btsnoop files with H4 framing (data link 1002), as `Ether(capture=…)`, btmon and Android write them.
+Reads btsnoop files with H4 framing (data link 1002), as `Ether(capture=…)` and Android write them.
 Needs no Bumble.
 """
 
@@ -26,6 +26,14 @@ _H4: Final = 1002
 _ACL_PACKET: Final = 0x02
 _CONTINUATION: Final = 1
 _ATT_CHANNEL: Final = 4
+_SIGNALLING_CHANNEL: Final = 5
+_SIGNAL_HEADER: Final = struct.Struct("<BBH")
+_CREDIT_REQUEST: Final = 0x14
+_CREDIT_RESPONSE: Final = 0x15
+_ENHANCED_REQUEST: Final = 0x17
+_ENHANCED_RESPONSE: Final = 0x18
+_EATT: Final = 0x0027
+"""The SPSM of ATT over credit based channels, which BlueZ opens by itself (Core 5.4, 3.A.4.22 to 4.26)."""
 _FROM_CONTROLLER: Final = 1
 _LARGEST_RECORD: Final = 1 << 16
 
@@ -61,6 +69,9 @@ OPCODES: Final = {
     0x1B: "HANDLE_VALUE_NTF",
     0x1D: "HANDLE_VALUE_IND",
     0x1E: "HANDLE_VALUE_CFM",
+    0x20: "READ_MULTIPLE_VARIABLE_REQ",
+    0x21: "READ_MULTIPLE_VARIABLE_RSP",
+    0x23: "MULTIPLE_HANDLE_VALUE_NTF",
     0x52: "WRITE_CMD",
 }
 """Core 5.4, 3.F.3.4.8."""
@@ -109,9 +120,45 @@ class Tally:
         )
 
 
+class _EnhancedChannels:
+    """The credit based channels of a capture that carry ATT, and what is on its way on each."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, int], tuple[Direction, list[int]]] = {}
+        self._sdus: dict[tuple[int, Direction, int], bytes] = {}
+
+    def signal(self, handle: int, direction: Direction, frame: bytes) -> None:
+        """Learn from a signalling frame which channels are ATT's."""
+        if len(frame) < _SIGNAL_HEADER.size:
+            return
+        code, identifier, _ = _SIGNAL_HEADER.unpack_from(frame)
+        fields = [int.from_bytes(frame[at : at + 2], "little") for at in range(4, len(frame) - 1, 2)]
+        if code in (_CREDIT_REQUEST, _ENHANCED_REQUEST) and fields[:1] == [_EATT]:
+            channels = fields[1:2] if code == _CREDIT_REQUEST else fields[4:]
+            self._asked[handle, identifier] = direction, channels
+        elif code in (_CREDIT_RESPONSE, _ENHANCED_RESPONSE) and (handle, identifier) in self._asked:
+            # Each side is written to by the numbers that it gave.
+            asker, given = self._asked.pop((handle, identifier))
+            for channel in given:
+                self._sdus[handle, direction, channel] = b""
+            for channel in fields[:1] if code == _CREDIT_RESPONSE else fields[4:]:
+                self._sdus[handle, asker, channel] = b""
+
+    def data(self, handle: int, direction: Direction, channel: int, frame: bytes) -> bytes | None:
+        """The ATT PDU that this frame completes, if it does; its length stands before the first frame."""
+        key = handle, direction, channel
+        if key not in self._sdus:
+            return None
+        sdu = self._sdus[key] + frame
+        whole = len(sdu) >= 2 and len(sdu) - 2 >= int.from_bytes(sdu[:2], "little")
+        self._sdus[key] = b"" if whole else sdu
+        return sdu[2:] if whole else None
+
+
 def att_pdus(capture: bytes) -> Iterator[AttPdu]:
     """The ATT PDUs of a btsnoop capture, in order. A cut last record is left out; raises CaptureError."""
     parts: dict[tuple[int, Direction], bytes] = {}
+    enhanced = _EnhancedChannels()
     for flags, time, packet in _records(capture):
         if len(packet) < _ACL_HEADER.size or packet[0] != _ACL_PACKET:
             continue
@@ -124,11 +171,16 @@ def att_pdus(capture: bytes) -> Iterator[AttPdu]:
         if len(part) < _L2CAP_HEADER.size:
             continue
         length, channel = _L2CAP_HEADER.unpack_from(part)
-        if len(part) >= _L2CAP_HEADER.size + length:
-            del parts[key]
-            value = part[_L2CAP_HEADER.size :][:length]
-            if channel == _ATT_CHANNEL and value:
-                yield AttPdu(direction, value, time)
+        if len(part) < _L2CAP_HEADER.size + length:
+            continue
+        del parts[key]
+        frame = part[_L2CAP_HEADER.size :][:length]
+        if channel == _SIGNALLING_CHANNEL:
+            enhanced.signal(*key, frame)
+            continue
+        value = frame if channel == _ATT_CHANNEL else enhanced.data(*key, channel, frame)
+        if value:
+            yield AttPdu(direction, value, time)
 
 
 def tally(pdu: AttPdu, packet_payload: int = 251) -> Tally:

@@ -42,6 +42,8 @@ class Bluetooth:
         """Takes the lines `part`, `meet` and `cut`."""
         self.room.expect("radios are on")
         self.bluetoothd = self.start_bluetoothd()
+        self.plain_alias = self.adapter(READER_ADAPTER, "Alias")
+        """What the reader's adapter is called while no reader runs."""
 
     def start_bluetoothd(self) -> GuestProgram:
         """Run the daemon with Debian's own settings; every adapter is powered when this returns."""

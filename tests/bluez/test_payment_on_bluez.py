@@ -34,3 +34,25 @@ def test_a_payment_is_completed_and_measured(machine: Machine, bluetooth: Blueto
     print(f"installed in {machine.install_seconds:.0f} s, set up in {town.seconds:.0f} s")
     print(f"payment: {paid - began:.1f} s, {paid - approved:.1f} s of them after the approval")
     print(f"bluetoothd {bluetooth.version()}; sent and received by the phone's adapter:\n{report(totals)}")
+
+
+def test_a_wrong_pin_moves_no_money(town: BenchTown) -> None:
+    before = town.balances()
+    charge = town.charge()
+    town.approve()
+    town.swipe()
+    town.type_pin("9999")
+    receipt = town.receipt(charge)
+    assert (receipt.outcome, receipt.reason) == ("not_settled", "wrong_pin")
+    town.reader.expect("The PIN was wrong")
+    assert town.balances() == before
+
+
+def test_a_declined_payment_never_reaches_the_reader(town: BenchTown) -> None:
+    before = town.balances()
+    charge = town.charge()
+    town.decline()
+    receipt = town.receipt(charge)
+    assert (receipt.outcome, receipt.reason) == ("not_settled", "declined")
+    town.phone.expect("you declined")
+    assert town.balances() == before

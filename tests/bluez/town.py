@@ -88,9 +88,16 @@ class BenchTown:
 
     def approve(self) -> None:
         """Press Approve on the phone."""
+        self._answer("a")
+
+    def decline(self) -> None:
+        """Press Decline on the phone."""
+        self._answer("d")
+
+    def _answer(self, key: str) -> None:
         # With the line above it: the countdown prints the keys again and again.
         self.phone.expect(r"^-+\n\[A\]pprove")
-        self.phone.press("a")
+        self.phone.press(key)
 
     def swipe(self) -> None:
         """Swipe the card, as a wedge reader types it into the reader's terminal."""

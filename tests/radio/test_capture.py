@@ -105,3 +105,41 @@ def test_tshark_reads_the_same_pdus(capture: Path) -> None:
     shown = subprocess.run(["tshark", "-r", capture, *fields], capture_output=True, text=True, check=True)
     opcodes = [int(line.split(",")[0], 16) for line in shown.stdout.split()]
     assert opcodes == [pdu.value[0] for pdu in att_pdus(capture.read_bytes())]
+
+
+def h4_record(direction: Direction, channel: int, payload: bytes) -> bytes:
+    """One record of a capture: an L2CAP frame in one ACL packet of connection 0x2A."""
+    frame = struct.pack("<HH", len(payload), channel) + payload
+    packet = b"\x02" + struct.pack("<HH", 0x2A, len(frame)) + frame
+    flags = 1 if direction is Direction.RECEIVED else 0
+    return struct.pack(">IIIIQ", len(packet), len(packet), flags, 0, 0) + packet
+
+
+@pytest.mark.parametrize("enhanced", [False, True], ids=["credit based", "enhanced credit based"])
+def test_att_on_channels_of_its_own_is_counted_too(enhanced: bool) -> None:
+    """BlueZ moves ATT to credit based channels once it is connected; each side gives its own number."""
+    sent, received = Direction.SENT, Direction.RECEIVED
+    if enhanced:
+        request = struct.pack("<BBH5H", 0x17, 9, 10, 0x27, 517, 64, 3, 0x40)
+        response = struct.pack("<BBH5H", 0x18, 9, 10, 517, 64, 3, 0, 0x51)
+        other = struct.pack("<BBH5H", 0x17, 10, 10, 0x25, 517, 64, 3, 0x60)
+    else:
+        request = struct.pack("<BBH5H", 0x14, 9, 10, 0x27, 0x40, 517, 64, 3)
+        response = struct.pack("<BBH5H", 0x15, 9, 10, 0x51, 517, 64, 3, 0)
+        other = struct.pack("<BBH5H", 0x14, 10, 10, 0x25, 0x60, 517, 64, 3)
+    notification = b"\x1b\x1b\x00" + bytes(97)
+    frames = [
+        h4_record(sent, 5, request),
+        h4_record(received, 5, response),
+        h4_record(sent, 5, other),  # no channel of ATT's
+        h4_record(sent, 0x51, struct.pack("<H", 3) + b"\x0a\x17\x00"),
+        h4_record(received, 0x60, struct.pack("<H", 3) + b"\x0a\x17\x00"),
+        h4_record(received, 5, struct.pack("<BBHHH", 0x16, 11, 4, 0x40, 1)),
+        h4_record(received, 0x40, struct.pack("<H", 100) + notification[:62]),
+        h4_record(received, 0x40, notification[62:]),
+        h4_record(received, 5, b"\x16"),
+    ]
+    capture = struct.pack(">8sII", b"btsnoop\0", 1, 1002) + b"".join(frames)
+    pdus = list(att_pdus(capture))
+    assert [(pdu.direction, pdu.name) for pdu in pdus] == [(sent, "READ_REQ"), (received, "HANDLE_VALUE_NTF")]
+    assert pdus[1].value == notification
