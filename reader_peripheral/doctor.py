@@ -142,27 +142,23 @@ def radio_switch(machine: Machine) -> Iterator[Finding]:
         yield Finding("radio switch", Level.FAULT, f"Bluetooth is switched off {blocked[0]}", remedy)
 
 
-def bonding(machine: Machine) -> Iterator[Finding]:
-    """bluetoothd's KeySize: the shortest link key that may read what needs encryption."""
-    text = machine.text("/etc/bluetooth/main.conf")
-    if text is None:
+def bonding(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
+    """Whether phones must be paired, and bluetoothd's KeySize: the shortest link key that is then enough."""
+    if not settings.bluetooth.encrypt:
+        seen = "not asked for; no payment depends on the link's encryption"
+        yield Finding("link encryption", Level.OK, seen)
         return
+    text = machine.text("/etc/bluetooth/main.conf") or ""
     set_to = re.search(r"^\s*KeySize\s*=\s*(\d+)", text, re.MULTILINE)
-    size = int(set_to[1]) if set_to else 0
-    if size in range(1, 16):
-        yield Finding(
-            "key size",
-            Level.NOTE,
-            f"bluetoothd takes link keys of {size} bytes",
-            "If you encrypt the link too, set KeySize = 16 under [GATT] in /etc/bluetooth/main.conf.",
-        )
+    if set_to is not None and int(set_to[1]) == 16:
+        yield Finding("link encryption", Level.OK, "asked for, with link keys of 16 bytes")
     else:
-        seen = (
-            "bluetoothd wants link keys of 16 bytes"
-            if size == 16
-            else "not set; no payment depends on the link's encryption"
+        yield Finding(
+            "link encryption",
+            Level.NOTE,
+            f"asked for, with link keys of {set_to[1] if set_to else 'any number of'} bytes",
+            "Set KeySize = 16 under [GATT] in /etc/bluetooth/main.conf.",
         )
-        yield Finding("key size", Level.OK, seen)
 
 
 def memory(machine: Machine) -> Iterator[Finding]:

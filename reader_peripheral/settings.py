@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -90,15 +91,37 @@ class DisplaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BluetoothSettings:
+    """[bluetooth]: which adapter, and whether a phone must be paired with it.
+
+    `encrypt` makes bluetoothd take writes over an encrypted link alone, and so of paired phones alone. No
+    payment depends on it: what is secret is sealed, and what counts is signed.
+    """
+
+    adapter: str | None = None  # None: the first
+    encrypt: bool = False
+
+    def __post_init__(self) -> None:
+        if self.adapter is not None and not re.fullmatch(r"hci[0-9]{1,3}", self.adapter):
+            raise InputError("invalid_bluetooth", 'adapter must be one such as "hci0": bluetoothctl list.')
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderSettings:
     """The whole settings file, a field a section."""
 
+    bluetooth: BluetoothSettings = BluetoothSettings()
     display: DisplaySettings = DisplaySettings()
     swiper: SwiperSettings = field(default_factory=SwiperSettings)
     keypad: KeypadSettings = field(default_factory=KeypadSettings)
 
 
-_SECTIONS: dict[str, type] = {"display": DisplaySettings, "swiper": SwiperSettings, "keypad": KeypadSettings}
+_SECTIONS: dict[str, type] = {
+    "bluetooth": BluetoothSettings,
+    "display": DisplaySettings,
+    "swiper": SwiperSettings,
+    "keypad": KeypadSettings,
+}
 
 
 def read_settings(path: Path | None) -> ReaderSettings:

@@ -32,11 +32,12 @@ _WAITS_FOR_A_PERSON = frozenset({gatt.Status.WAITING_FOR_CARD, gatt.Status.WAITI
 
 
 class BlessLink:
-    """Implements ports.Link over a PeripheralRadio."""
+    """Implements ports.Link over a PeripheralRadio. With `encrypt` a phone must be paired to write."""
 
-    def __init__(self, radio: PeripheralRadio, info: gatt.ReaderInfo) -> None:
+    def __init__(self, radio: PeripheralRadio, info: gatt.ReaderInfo, *, encrypt: bool = False) -> None:
         self._radio = radio
         self._info = info
+        self._encrypt = encrypt
         self._channel = Channel(Role.PERIPHERAL)
         self._last_words: list[bytes] = []  # of the channel before: the ERROR that its phone is still owed
         self._status = gatt.Status.IDLE
@@ -57,8 +58,9 @@ class BlessLink:
         self._server.write_request_func = self._on_write
         await self._server.add_new_service(gatt.SERVICE_UUID)
         for uuid, properties in gatt.PROPERTIES.items():
+            permissions = _permissions(properties, encrypt=self._encrypt)
             await self._server.add_new_characteristic(
-                gatt.SERVICE_UUID, uuid, _bless_properties(properties), None, _permissions(properties)
+                gatt.SERVICE_UUID, uuid, _bless_properties(properties), None, permissions
             )
         self._server.get_characteristic(gatt.STATUS_UUID).value = bytearray(self._status.encode())
         await self._server.start()
@@ -277,7 +279,10 @@ def _bless_properties(properties: gatt.Property) -> GATTCharacteristicProperties
     return GATTCharacteristicProperties(int(properties))
 
 
-def _permissions(properties: gatt.Property) -> GATTAttributePermissions:
-    if gatt.Property.WRITE in properties:
-        return GATTAttributePermissions.writeable
-    return GATTAttributePermissions.readable
+def _permissions(properties: gatt.Property, *, encrypt: bool) -> GATTAttributePermissions:
+    """Reads stay open to everybody: a phone must be able to see which reader it is before it pairs."""
+    if gatt.Property.WRITE not in properties:
+        return GATTAttributePermissions.readable
+    if encrypt:
+        return GATTAttributePermissions.writeable | GATTAttributePermissions.write_encryption_required
+    return GATTAttributePermissions.writeable

@@ -14,7 +14,7 @@ from reader_peripheral.adapters import bluez_inspection
 from reader_peripheral.commands import hardware
 from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.input_settings import SwiperKind, SwiperSettings
-from reader_peripheral.settings import DisplayKind, DisplaySettings, ReaderSettings
+from reader_peripheral.settings import BluetoothSettings, DisplayKind, DisplaySettings, ReaderSettings
 
 KEYBOARD = ReaderSettings(swiper=SwiperSettings(kind=SwiperKind.KEYBOARD, vendor=0x0801, product=0x0001))
 
@@ -68,12 +68,20 @@ def test_a_radio_switched_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "level"),
-    [("[GATT]\n#KeySize = 0\n", "ok"), ("[GATT]\nKeySize = 7\n", "note"), ("KeySize=16", "ok")],
+    [
+        ("[GATT]\n#KeySize = 0\n", "note"),
+        ("[GATT]\nKeySize = 7\n", "note"),
+        ("KeySize=16", "ok"),
+        (None, "note"),
+    ],
 )
-def test_key_size(tmp_path: Path, text: str, level: str) -> None:
+def test_key_size_matters_where_the_link_is_encrypted(tmp_path: Path, text: str | None, level: str) -> None:
     machine = MadeUp(tmp_path)
-    machine.put("/etc/bluetooth/main.conf", text)
-    assert only(doctor.bonding(machine), "key size").level == level
+    if text is not None:
+        machine.put("/etc/bluetooth/main.conf", text)
+    encrypted = ReaderSettings(bluetooth=BluetoothSettings(encrypt=True))
+    assert only(doctor.bonding(machine, encrypted), "link encryption").level == level
+    assert only(doctor.bonding(machine, ReaderSettings()), "link encryption").level is Level.OK
 
 
 def limits(locked: str, core: str) -> str:

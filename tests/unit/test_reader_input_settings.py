@@ -19,10 +19,14 @@ from reader_peripheral.adapters.terminal import TerminalInput
 from reader_peripheral.devices import input_devices
 from reader_peripheral.input_settings import KeypadKind, KeypadSettings, SwiperKind, SwiperSettings
 from reader_peripheral.ports import Key
-from reader_peripheral.settings import ReaderSettings, read_settings
+from reader_peripheral.settings import BluetoothSettings, ReaderSettings, read_settings
 from reader_peripheral.settings_edit import with_values
 
 WHOLE = """
+[bluetooth]
+adapter = "hci1"
+encrypt = true
+
 [swiper]
 kind = "keyboard"
 vendor = 0x0801
@@ -51,6 +55,7 @@ def read(tmp_path: Path, text: str) -> ReaderSettings:
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
     settings = read(tmp_path, WHOLE)
+    assert settings.bluetooth == BluetoothSettings(adapter="hci1", encrypt=True)
     assert settings.swiper.kind is SwiperKind.KEYBOARD
     assert settings.swiper.device.vendor == 0x801
     assert settings.swiper.device.port == "usb-1/input0"
@@ -82,6 +87,8 @@ def test_without_a_file_everything_is_the_terminal() -> None:
         ('[keypad]\nenter = ["KEY_RETURN"]', "KEY_RETURN"),
         ('[keypad]\nenter = ["9999"]', "9999"),
         ('[keypad]\nenter = ["KEY_ESC"]', "two keys at once"),
+        ('[bluetooth]\nadapter = "usb0"', "hci0"),
+        ('[bluetooth]\nencrypt = "yes"', "true or false"),
         ("[keypad]\ncancel = []", "cancel each need a key"),
         ('[keypad]\nkind = "gpio"', "row_lines"),
         ('[keypad]\nkind = "gpio"\nrow_lines = [1, 2]\ncolumn_lines = [2, 3]', "each once"),

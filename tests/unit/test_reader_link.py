@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from bless.backends.attribute import GATTAttributePermissions
 from bless.backends.characteristic import GATTCharacteristicProperties
 
 from protocol import framing, gatt
@@ -69,6 +70,18 @@ async def test_it_puts_up_the_service_as_declared(radio: MockRadio, link: BlessL
         gatt.CIPHERTEXT_UUID: GATTCharacteristicProperties.notify,
         gatt.STATUS_UUID: GATTCharacteristicProperties.read | GATTCharacteristicProperties.notify,
     }
+
+
+async def test_with_encryption_only_paired_phones_write_and_everybody_reads(
+    radio: MockRadio, handlers: Handlers
+) -> None:
+    link = BlessLink(radio, INFO, encrypt=True)
+    await link.start(handlers)
+    key = radio.server.get_characteristic(gatt.KEY_UUID)
+    must_pair = GATTAttributePermissions.write_encryption_required
+    assert key.permissions == GATTAttributePermissions.writeable | must_pair
+    assert [must_pair in one.permissions for one in radio.server.characteristics.values()].count(True) == 1
+    await link.stop()
 
 
 async def test_reads_answer_info_and_status_and_nothing_else(radio: MockRadio, link: BlessLink) -> None:
