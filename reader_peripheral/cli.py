@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RADIO",
         help="bluetooth (default), or virtual-serve:127.0.0.1:PORT for phones in other processes",
     )
-    run.add_argument("--adapter", metavar="NAME", help="the Bluetooth adapter, for example hci1")
+    run.add_argument("--adapter", metavar="NAME", help="the Bluetooth adapter, such as hci1 (else that of FILE)")
     run.add_argument("--language", choices=[language.value for language in Language])
     run.add_argument("--btsnoop", metavar="FILE", type=Path, help="with a virtual radio: keep its traffic")
     run.set_defaults(command=_run)
@@ -152,12 +152,14 @@ def _run(options: argparse.Namespace) -> int:
     key = SigningKey.from_seed(seed)
     owed = OwedFile(settings.data_directory(options.data))
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
-    radio = _radio(place, options)
+    radio = _radio(place, options, devices.bluetooth.adapter)
     language = Language(options.language) if options.language else devices.display.language
     return asyncio.run(_serve(session, key, radio, language, owed, devices))
 
 
-def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace) -> PeripheralRadio:
+def _radio(
+    place: settings.VirtualRadioPlace | None, options: argparse.Namespace, adapter: str | None
+) -> PeripheralRadio:
     """The radio that was asked for. Imported here: each needs libraries that the other's machine may lack."""
     if place is not None:
         try:
@@ -171,7 +173,7 @@ def _radio(place: settings.VirtualRadioPlace | None, options: argparse.Namespace
         raise RadioError("Real Bluetooth needs Linux with BlueZ. Use --radio virtual-serve:127.0.0.1:7901.")
     from reader_peripheral.adapters.bluez_radio import BluezRadio
 
-    return BluezRadio(options.adapter)
+    return BluezRadio(options.adapter or adapter)
 
 
 async def _serve(
@@ -191,7 +193,8 @@ async def _serve(
     terminal, _ = standard_terminal(language)
     display = hardware.display_of(devices.display, language)
     swiper, keypad = input_devices(devices.swiper, devices.keypad, terminal)
-    service = ReaderService(session, BlessLink(radio, info), swiper, keypad, display, os.urandom, owed)
+    link = BlessLink(radio, info, encrypt=devices.bluetooth.encrypt)
+    service = ReaderService(session, link, swiper, keypad, display, os.urandom, owed)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
