@@ -18,7 +18,9 @@ from demo.keyboard import Keyboard
 from demo.play import Options, play
 from demo.scenarios import DEFAULT, INTERACTIVE, SCENARIOS, find_scenario
 from demo.story import Story
+from demo.world import CONNECTION_INTERVAL
 from protocol.errors import BlindRelayError, InputError
+from virtual_radio.conditions import RadioConditions
 
 INTERRUPTED = 130
 
@@ -38,6 +40,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     parser.add_argument("--btsnoop", metavar="FILE", type=Path, help="keep the radio traffic, for Wireshark")
+    parser.add_argument(
+        "--radio-interval",
+        metavar="MS",
+        type=float,
+        default=CONNECTION_INTERVAL * 1000,
+        help="milliseconds between two moments of sending (default %(default)g)",
+    )
+    parser.add_argument(
+        "--radio-loss",
+        metavar="FRACTION",
+        type=float,
+        default=0.0,
+        help="the part of the radio's packets that must be sent again, such as 0.2 (default %(default)g)",
+    )
     parser.add_argument(
         "--pace",
         metavar="X",
@@ -92,7 +108,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         raise InputError("invalid_pace", "--pace is a number from 0 to 10.")
     if arguments.btsnoop is not None and not arguments.btsnoop.absolute().parent.is_dir():
         raise InputError("invalid_btsnoop", f"--btsnoop: there is no folder {arguments.btsnoop.parent}.")
-    options = Options(arguments.pace, arguments.btsnoop)
+    weather = RadioConditions.asked_for(arguments.radio_interval, arguments.radio_loss)
+    options = Options(arguments.pace, arguments.btsnoop, weather=weather)
     narrator: Narrator = JsonLines(sys.stdout)
     if not arguments.json:
         narrator = console = ConsoleNarrator(sys.stdout, arguments.pace)

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ from protocol.messages import MessageType
 from protocol.money import Money, currency
 from protocol.sealing import SEED_SIZE as PAYMENT_SEED_SIZE
 from protocol.signing import SEED_SIZE as SIGNING_SEED_SIZE
+from virtual_radio.conditions import RadioConditions
 
 SHORTEST_WAIT: Final = 2.0
 """Seconds: a deadline that a scenario waits for still leaves the machines time at pace 0."""
@@ -34,8 +35,8 @@ AFTERMATH: Final = 2.5
 """Seconds for phone and reader to show the end, once the merchant knows it."""
 TUNNEL_AFTER: Final = 1.0
 """Seconds at pace 1 that the phone rings before the train is in the tunnel."""
-CUT_AFTER: Final = 1.5 * CONNECTION_INTERVAL
-"""Into a message of some three connection events."""
+CUT_AFTER: Final = 1.5
+"""Connection intervals into a message of some three connection events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Options:
     capture: Path | None = None
     person: Callable[[Story], Person] | None = None
     """Somebody real in place of the script (--interactive)."""
+    weather: RadioConditions = field(
+        default_factory=lambda: RadioConditions(connection_interval=CONNECTION_INTERVAL)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ async def play(scenario: Scenario, narrator: Narrator, options: Options) -> Play
         capture = options.capture or folder / "radio.btsnoop"
         narrator.tell(Happening(Event.PAYMENT, "Set-up"))
         deadlines = _deadlines(scenario.waits, options.pace)
-        async with world(folder, capture, scenario, deadlines, person, story) as everything:
+        async with world(folder, capture, scenario, deadlines, person, story, options.weather) as everything:
             await narrator.caught_up()
             before = await findings.balances(everything)
             payments = await _payments(scenario, everything, story, scripted, options.pace)
@@ -145,7 +149,7 @@ def _make_trouble(scenario: Scenario, everything: World, story: Story, pace: flo
 
             def after_sending(kind: MessageType) -> None:
                 if kind is MessageType.CARD_ENVELOPE:
-                    loop.call_later(CUT_AFTER, cut)
+                    loop.call_later(CUT_AFTER * everything.ether.conditions.connection_interval, cut)
 
             story.on_reader_sent = after_sending
         case Trouble.PHONE_OFFLINE_AFTER_CALL:

@@ -76,7 +76,13 @@ class World:
 
 @asynccontextmanager
 async def world(
-    folder: Path, capture: Path, scenario: Scenario, deadlines: Deadlines, person: Person, story: Story
+    folder: Path,
+    capture: Path,
+    scenario: Scenario,
+    deadlines: Deadlines,
+    person: Person,
+    story: Story,
+    weather: RadioConditions,
 ) -> AsyncIterator[World]:
     """Start and enrol all four parties; stop them in the right order at the end of the block."""
     async with AsyncExitStack() as closing:
@@ -89,11 +95,11 @@ async def world(
         story.set_up(Party.MERCHANT, f"{cast.MERCHANT_NAME}; has an API key")
         cardholder = await _cardholder(issuer, keys, scenario, story.set_up)
 
-        ether = await closing.enter_async_context(
-            Ether(RadioConditions(connection_interval=CONNECTION_INTERVAL), capture)
-        )
+        ether = await closing.enter_async_context(Ether(weather, capture))
+        loss = f", {weather.loss:.0%} lost" if weather.loss else ""
         story.set_up(
-            Party.RADIO, f"two virtual Bluetooth controllers, {CONNECTION_INTERVAL * 1000:.0f} ms interval"
+            Party.RADIO,
+            f"two virtual Bluetooth controllers, {weather.connection_interval * 1000:g} ms interval{loss}",
         )
         code = await administration.add_device(
             issuer.storage, EnrolmentKind.READER, cardholder.id, address, secrets.token_bytes, time.time()

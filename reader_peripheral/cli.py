@@ -72,7 +72,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RADIO",
         help="bluetooth (default), or virtual-serve:127.0.0.1:PORT for phones in other processes",
     )
-    run.add_argument("--adapter", metavar="NAME", help="the Bluetooth adapter, such as hci1 (else that of FILE)")
+    run.add_argument(
+        "--radio-interval",
+        metavar="MS",
+        type=float,
+        help="with virtual-serve: milliseconds between two moments of sending (default: no delay)",
+    )
+    run.add_argument(
+        "--radio-loss",
+        metavar="FRACTION",
+        type=float,
+        help="with virtual-serve: the part of its packets that must be sent again, such as 0.2 (default: 0)",
+    )
+    run.add_argument(
+        "--adapter", metavar="NAME", help="the Bluetooth adapter, such as hci1 (else that of FILE)"
+    )
     run.add_argument("--language", choices=[language.value for language in Language])
     run.add_argument("--btsnoop", metavar="FILE", type=Path, help="with a virtual radio: keep its traffic")
     run.set_defaults(command=_run)
@@ -143,6 +157,12 @@ def _ask_code() -> str:
 
 def _run(options: argparse.Namespace) -> int:
     place = settings.parse_radio(options.radio)
+    if place is None and (options.radio_interval is not None or options.radio_loss is not None):
+        raise InputError(
+            "invalid_radio",
+            "--radio-interval and --radio-loss are for a virtual radio: real air makes its own delay and"
+            " loss. Use them with --radio virtual-serve:127.0.0.1:7901.",
+        )
     store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None or issuer is None:
@@ -168,7 +188,9 @@ def _radio(
             raise RadioError(
                 "The virtual radio is not installed. Run: pip install 'blind-relay[demo]'"
             ) from None
-        return ServedVirtualRadio(place.host, place.port, options.btsnoop)
+        return ServedVirtualRadio(
+            place.host, place.port, options.btsnoop, options.radio_interval or 0.0, options.radio_loss or 0.0
+        )
     if sys.platform != "linux":
         raise RadioError("Real Bluetooth needs Linux with BlueZ. Use --radio virtual-serve:127.0.0.1:7901.")
     from reader_peripheral.adapters.bluez_radio import BluezRadio

@@ -6,8 +6,12 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.errors import InputError
+
 LINK_LAYER_PAYLOAD: Final = 251
 """Bytes of L2CAP in one LE data packet, with data length extension (Core 5.4, 6.B.4.5.10)."""
+SUPERVISION_TIMEOUT: Final = 0.42
+"""Seconds: BlueZ's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class RadioConditions:
     packets_per_event: int = 4
     loss: float = 0.0
     lost_notifications: float = 0.0
-    supervision_timeout: float = 0.42  # BlueZ's default
+    supervision_timeout: float = SUPERVISION_TIMEOUT
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -37,6 +41,24 @@ class RadioConditions:
             raise ValueError("loss is a chance from 0 to 1")
         if self.loss and not self.connection_interval:
             raise ValueError("loss is a delay until the next event: give a connection interval")
+
+    @classmethod
+    def asked_for(cls, interval_ms: float, loss: float) -> RadioConditions:
+        """What a person asked a command for: milliseconds and a fraction. Raises InputError (invalid_radio).
+
+        The supervision timeout grows with a long interval, as devices choose it: events must fit into it.
+        """
+        if interval_ms and not 7.5 <= interval_ms <= 4000:
+            raise InputError("invalid_radio", "--radio-interval is 7.5 to 4000 milliseconds, or 0.")
+        if not 0 <= loss < 1:
+            raise InputError("invalid_radio", "--radio-loss is a fraction from 0 to below 1, such as 0.2.")
+        if loss and not interval_ms:
+            raise InputError(
+                "invalid_radio",
+                "What is lost is sent again an interval later: give --radio-interval with --radio-loss.",
+            )
+        interval = interval_ms / 1000
+        return cls(interval, loss=loss, supervision_timeout=max(SUPERVISION_TIMEOUT, 10 * interval))
 
 
 class Air:

@@ -14,6 +14,7 @@ from reader_peripheral.adapters.peripheral_radio import (
     WriteRefused,
 )
 from virtual_radio.bless_backend import VirtualBlessServer
+from virtual_radio.conditions import RadioConditions
 from virtual_radio.ether import Ether
 
 
@@ -66,7 +67,11 @@ class VirtualRadio:
 class ServedVirtualRadio(VirtualRadio):
     """A radio in an ether of its own, which phones in other processes join over TCP on loopback."""
 
-    def __init__(self, host: str, port: int, capture: Path | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, capture: Path | None = None, interval_ms: float = 0.0, loss: float = 0.0
+    ) -> None:
+        """Raises InputError (invalid_radio) where there is no such weather."""
+        self._conditions = RadioConditions.asked_for(interval_ms, loss)
         self._device = None
         self._server = None
         self._host, self._port = host, port
@@ -76,7 +81,7 @@ class ServedVirtualRadio(VirtualRadio):
     async def open(self, name: str, on_connection: ConnectionCallback) -> VirtualBlessServer:
         """Serve the ether, then the server on it; raises RadioError when the port is taken."""
         try:
-            self._ether = Ether(capture=self._capture)
+            self._ether = Ether(self._conditions, self._capture)
             self._device = await self._ether.add_device("reader")
             await self._ether.serve(self._host, self._port)
         except InputError as problem:

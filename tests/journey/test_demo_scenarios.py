@@ -152,6 +152,14 @@ def test_the_capture_is_kept_and_holds_what_was_counted(tmp_path: Path) -> None:
     assert CARDS[next(iter(CARDS))].pan.encode() not in content
 
 
+def test_a_payment_completes_on_a_slow_and_lossy_radio(tmp_path: Path) -> None:
+    run = demo(tmp_path, "--json", "--pace", "0", "--radio-interval", "30", "--radio-loss", "0.2")
+    assert run.err == ""
+    assert run.status == 0
+    assert run.lines[-1]["outcome"] == "completed"
+    assert "30 ms interval, 20% lost" in run.out
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_telling_fits_eighty_columns_and_needs_no_colour(tmp_path: Path, encoding: str) -> None:
     run = demo(tmp_path, "--scenario", "tampering-phone", "--pace", "0", encoding=encoding)
@@ -208,6 +216,8 @@ def test_interactive_endings(tmp_path: Path, typed: str, says: str) -> None:
         (("--pace", "-1"), "0 to 10"),
         (("--pace", "fast"), "invalid float"),
         (("--btsnoop", "no/such/folder/file"), "no folder"),
+        (("--radio-loss", "1.5"), "below 1"),
+        (("--radio-interval", "3"), "7.5 to 4000"),
         (("--interactive", "--json"), "--interactive"),
         (("--interactive", "--scenario", "declined"), "--interactive"),
     ],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from tests.journey.town import PRICE, town
+from tests.journey.town import PRICE, running, set_up, town
 
 
 def test_a_payment_is_completed(tmp_path: Path) -> None:
@@ -13,6 +14,14 @@ def test_a_payment_is_completed(tmp_path: Path) -> None:
         receipt = here.pay()
         assert (receipt.outcome, receipt.status) == ("completed", 0)
         assert here.phone.seen("Paid JPY 1,200 to Cafe Relay with card ending 1111")
+        assert here.balances() == (cardholder - PRICE, merchant + PRICE)
+
+
+def test_a_payment_is_completed_on_a_slow_and_lossy_radio(tmp_path: Path) -> None:
+    plan = set_up(tmp_path, {})
+    with running(replace(plan, weather=("--radio-interval", "30", "--radio-loss", "0.2"))) as here:
+        cardholder, merchant = here.balances()
+        assert here.pay().outcome == "completed"
         assert here.balances() == (cardholder - PRICE, merchant + PRICE)
 
 

@@ -44,6 +44,8 @@ class Plan:
     merchant_id: str
     cardholder_id: str
     card: Card
+    weather: tuple[str, ...] = ()
+    """Options of the reader's command that make its radio worse."""
 
 
 def set_up(folder: Path, deadlines: Mapping[str, float]) -> Plan:
@@ -99,7 +101,9 @@ class Town:
     def start_reader(self) -> Program:
         """Run the reader, which serves the virtual radio."""
         self.reader = self._programs.start(
-            "reader", "reader-peripheral", "run", "--radio", f"virtual-serve:{self._plan.radio}"
+            "reader",
+            *("reader-peripheral", "run", "--radio", f"virtual-serve:{self._plan.radio}"),
+            *self._plan.weather,
         )
         self.reader.expect("advertising as")
         return self.reader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from bleak.exc import BleakError
 
 from protocol import gatt
+from protocol.errors import InputError
 from virtual_radio.conditions import Air, RadioConditions
 from virtual_radio.ether import Ether
 
@@ -75,6 +77,31 @@ def test_a_packet_that_is_never_heard_ends_the_link() -> None:
 def test_impossible_conditions_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         RadioConditions(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_a_person_asks_for() -> None:
+    assert RadioConditions.asked_for(0, 0) == RadioConditions()
+    assert RadioConditions.asked_for(30, 0.2) == RadioConditions(connection_interval=0.03, loss=0.2)
+    assert RadioConditions.asked_for(200, 0).supervision_timeout == 2.0
+
+
+@pytest.mark.parametrize(
+    ("interval", "loss", "said"),
+    [
+        (5, 0.0, "7.5 to 4000"),
+        (5000, 0.0, "7.5 to 4000"),
+        (-30, 0.0, "7.5 to 4000"),
+        (math.nan, 0.0, "7.5 to 4000"),
+        (30, 1.0, "below 1"),
+        (30, -0.1, "below 1"),
+        (30, math.nan, "below 1"),
+        (0, 0.2, "give --radio-interval"),
+    ],
+)
+def test_weather_that_cannot_be_is_refused_in_words(interval: float, loss: float, said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        RadioConditions.asked_for(interval, loss)
+    assert refused.value.code == "invalid_radio"
 
 
 async def test_a_write_takes_a_connection_event_each_way(connect: Connect, start_reader: StartReader) -> None:

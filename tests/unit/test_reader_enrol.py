@@ -285,6 +285,8 @@ async def test_the_command_enrols_from_a_pipe_and_shows_the_same_fingerprint_lat
         (["enrol"], "", "begins with"),
         (["enrol"], "brr1.AAAA", "missing or mistyped"),
         (["run", "--radio", "virtual-serve:0.0.0.0:7901"], "", "virtual-serve:127.0.0.1:PORT"),
+        (["run", "--radio-interval", "30"], "", "real air makes its own"),
+        (["run", "--radio-loss", "0.2"], "", "real air makes its own"),
         (["run", "--radio", "nonsense"], "", "virtual-serve:127.0.0.1:PORT"),
         (["enrol", "--ca-file", "/nowhere"], "brr1.AAAA", "missing or mistyped"),
     ],
@@ -313,6 +315,12 @@ def test_a_port_in_use_is_said_in_words(enrolled: Path) -> None:
     assert done.returncode == 1
     assert f"Port {port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_weather_that_cannot_be_is_said_in_words(enrolled: Path) -> None:
+    done = run("run", "--radio", "virtual-serve:127.0.0.1:7901", "--radio-loss", "0.2", data=enrolled)
+    assert done.returncode == 2
+    assert "give --radio-interval" in done.stderr
 
 
 def test_a_machine_without_bluetooth_is_told_so(enrolled: Path) -> None:
