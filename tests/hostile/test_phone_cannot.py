@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handset_client.issuer_frames import Approve, FromReader, IssuerComplaint, PhoneFrame
-from handset_client.ports import ReaderEvent, ReaderSaid
+from handset_client.issuer_frames import Approve, FromReader, PhoneFrame
 from issuer_server.payment import Deadlines
 from protocol.encoding import decode, encode
 from protocol.identifiers import PaymentId, ReaderId
@@ -25,62 +24,21 @@ from protocol.messages import (
 from protocol.signing import SigningKey, digest, open_message, sign_message
 from reader_peripheral import screens
 from reader_peripheral.settings import Limits
-from tests.journey.parties import PRICE, Parties, Times, parties
+from tests.hostile.tricks import (
+    FlipsFirst,
+    assert_it_cost_nothing,
+    complaints,
+    flipped,
+    shown,
+    without_refusals,
+)
+from tests.journey.parties import Parties, Times, parties
 from tests.journey.person import OWN_CARD, Person
-from tests.journey.taps import Handed, Way
+from tests.journey.taps import Handed
 from tests.journey.told import assert_all_are_told, assert_phone_and_merchant_are_told
 
 # In the COSE header, in the message, in the middle of it, in the signature.
 PLACES = pytest.mark.parametrize("place", [3, 40, -200, -1], ids=["header", "message", "middle", "signature"])
-
-
-def flipped(data: bytes, place: int) -> bytes:
-    """One bit turned over."""
-    altered = bytearray(data)
-    altered[place if abs(place) < len(data) else len(data) // 2] ^= 1
-    return bytes(altered)
-
-
-class FlipsFirst:
-    """Hands the reader an altered copy of one kind of message, and the honest one after it."""
-
-    def __init__(self, kind: MessageType, place: int) -> None:
-        self._kind = kind
-        self._place = place
-        self.flips = 0
-
-    def __call__(self, handed: Handed) -> Iterable[Handed]:
-        if handed.kind is self._kind:
-            self.flips += 1
-            yield replace(handed, data=flipped(handed.data, self._place))
-        yield handed
-
-
-def without_refusals(event: ReaderEvent) -> Iterable[ReaderEvent]:
-    """The reader's refusal of what was altered stays with the phone, so that it may try again."""
-    if not (isinstance(event, ReaderSaid) and event.kind is MessageType.REFUSAL):
-        yield event
-
-
-def complaints(world: Parties) -> list[str]:
-    """The codes of what the issuer refused to take."""
-    return [
-        event.code
-        for way, event in world.phone.wire.entries
-        if way is Way.FROM_ISSUER and isinstance(event, IssuerComplaint)
-    ]
-
-
-def shown(world: Parties, kind: type[screens.Screen]) -> int:
-    """How often the reader showed a kind of screen."""
-    return len(world.person.display.shown.all(lambda screen: isinstance(screen, kind)))
-
-
-async def assert_it_cost_nothing(world: Parties, before: tuple[int, int], payment_id: PaymentId) -> None:
-    """The payment completed as if nobody had tried anything."""
-    await assert_all_are_told(world, payment_id, None)
-    assert await world.balances() == (before[0] - PRICE, before[1] + PRICE)
-    assert (shown(world, screens.Offer), shown(world, screens.Approved)) == (1, 1)
 
 
 @PLACES
