@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 from handset_client.issuer_frames import PaymentRequest, PhoneFrame
 from protocol.identifiers import PaymentId, ReaderId
@@ -25,6 +26,21 @@ class Step(Enum):
     READER_LOST = auto()
     READER_MISSING = auto()
     ASKING_FOR_OUTCOME = auto()
+
+
+UNDECIDED: Final = frozenset({Step.LOOKING_FOR_READER, Step.READER_READY})
+"""Steps at which the person can still approve or decline."""
+
+REVOCABLE: Final = frozenset(
+    {
+        Step.APPROVED_LOOKING_FOR_READER,
+        Step.WAITING_FOR_ISSUER,
+        Step.SWIPE_NOW,
+        Step.CARD_SENT,
+        Step.ENTER_PIN,
+    }
+)
+"""Steps at which an approved payment can be called off."""
 
 
 class End(StrEnum):

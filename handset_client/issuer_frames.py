@@ -182,7 +182,9 @@ def parse_issuer_frame(frame: Json) -> IssuerFrame:
         case "payment_over":
             return PaymentOver(_payment_id(frame), _reason(frame) or "unknown")
         case "error":
-            return IssuerComplaint(_text(frame, "code", LONGEST_REASON), _text(frame, "detail", 200))
+            return IssuerComplaint(
+                shown(_text(frame, "code", LONGEST_REASON)), shown(_text(frame, "detail", 200), 200)
+            )
         case _:
             raise MessageError("type", "not a frame this phone knows")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import REVOCABLE, UNDECIDED, End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.past_payments import PastPayment
 from handset_client.preferences import Preferences
@@ -28,20 +28,6 @@ from protocol.identifiers import PaymentId, parse_reader_id, reader_id_text
 from protocol.money import Money, format_money
 
 HISTORY_SHOWN: Final = 50
-
-UNDECIDED: Final = frozenset({Step.LOOKING_FOR_READER, Step.READER_READY})
-"""Steps at which the person can still approve or decline."""
-
-REVOCABLE: Final = frozenset(
-    {
-        Step.APPROVED_LOOKING_FOR_READER,
-        Step.WAITING_FOR_ISSUER,
-        Step.SWIPE_NOW,
-        Step.CARD_SENT,
-        Step.ENTER_PIN,
-    }
-)
-"""Steps at which an approved payment can be called off."""
 
 
 class Stage(StrEnum):
@@ -149,6 +135,10 @@ class PhoneView:
         self._current = _Current(request, until)
         self._receipt = None
         self._reader, self._reader_notice = Light.BUSY, None
+        if self._passing is not None and self._passing[1] == Notice(
+            NoticeKind.PAYMENT_WAITING, request.merchant_name
+        ):
+            self._passing = None  # it waits no more
 
     def tell(self, what: Progress | Notice) -> None:
         """A step, or a notice."""
@@ -193,6 +183,16 @@ class PhoneView:
             self._receipt = None
 
     # What is shown
+
+    @property
+    def notice_number(self) -> int:
+        """Which passing word is on show; 0 for none."""
+        return 0 if self._passing is None else self._passing[0]
+
+    def drop_notice(self, number: int) -> None:
+        """That passing word has been on show long enough."""
+        if self.notice_number == number:
+            self._passing = None
 
     def snapshot(self, now: float) -> dict[str, object]:
         """All of it, as JSON for the page."""

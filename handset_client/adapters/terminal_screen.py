@@ -11,7 +11,7 @@ from typing import IO, Any, Final, Self
 
 from handset_client.adapters.keyboard import Keyboard
 from handset_client.adapters.terminal_text import columns_of, fit, wrap
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import REVOCABLE, UNDECIDED, End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from handset_client.wording import Language, ending_text, notice_text, step_text, terminal_texts
@@ -34,17 +34,6 @@ _WORTH_SAYING: Final = frozenset(
 """What else a reader does, the steps and the result say already."""
 _SAID_ALOUD: Final = (30, 10, 5)
 """Seconds at which a countdown is printed where no line can be rewritten."""
-
-_UNDECIDED: Final = frozenset({Step.LOOKING_FOR_READER, Step.READER_READY})
-_REVOCABLE: Final = frozenset(
-    {
-        Step.APPROVED_LOOKING_FOR_READER,
-        Step.WAITING_FOR_ISSUER,
-        Step.SWIPE_NOW,
-        Step.CARD_SENT,
-        Step.ENTER_PIN,
-    }
-)
 
 
 class TerminalScreen:
@@ -107,7 +96,7 @@ class TerminalScreen:
             return
         if self._request is None or what.payment_id != self._request.payment_id:
             return
-        if what.step not in _UNDECIDED:
+        if what.step not in UNDECIDED:
             self._stop_ticking()
         self._step = what.step
         self._tell(step_text(what.step, self._language))
@@ -151,14 +140,14 @@ class TerminalScreen:
         if self._request is None:
             return None
         payment_id = self._request.payment_id
-        if self._step in _UNDECIDED and key in "ay":
+        if self._step in UNDECIDED and key in "ay":
             return Answer(payment_id, approved=True)
-        if (self._step in _UNDECIDED or self._step in _REVOCABLE) and key in "dn":
+        if (self._step in UNDECIDED or self._step in REVOCABLE) and key in "dn":
             return Answer(payment_id, approved=False)
         if key.isprintable() and key != " ":
-            if self._step in _UNDECIDED:
+            if self._step in UNDECIDED:
                 self._say(self._texts["hint_undecided"])
-            elif self._step in _REVOCABLE:
+            elif self._step in REVOCABLE:
                 self._say(self._texts["hint_revocable"])
             else:
                 self._say(self._texts["hint_too_late"])

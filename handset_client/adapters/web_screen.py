@@ -40,6 +40,8 @@ LARGEST_COMMAND: Final = 2048
 MOST_TABS: Final = 16
 HELLO_WITHIN: Final = 10.0
 HEARTBEAT: Final = 20.0
+NOTICE_STAYS: Final = 8.0
+"""Seconds that a passing word is to be seen, from the first tab that shows it."""
 LOCKED_OUT: Final = 4401
 """WebSocket close code (RFC 6455, 7.4.2, private use): no session; the page says what to do."""
 
@@ -92,6 +94,8 @@ class WebScreen:
         self._files = _read_files()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue()
         self._tabs: set[_Tab] = set()
+        self._timed_notice = 0
+        self._notice_over: asyncio.TimerHandle | None = None
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -146,6 +150,8 @@ class WebScreen:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        if self._notice_over is not None:
+            self._notice_over.cancel()
         farewells = [
             tab.socket.close(code=WSCloseCode.GOING_AWAY, message=b"switched off") for tab in self._tabs
         ]
@@ -219,7 +225,8 @@ class WebScreen:
         try:
             body: Any = await request.json()
             token = body["token"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
+            # LookupError: no token, or a character set that nobody knows
             raise web.HTTPBadRequest(text="Send a token.\n") from None
         peer = None if request.transport is None else request.transport.get_extra_info("peername")
         if peer is None or await asyncio.to_thread(is_stranger, peer[:2], (LOOPBACK, self.port)):
@@ -259,6 +266,7 @@ class WebScreen:
             return socket
         tab = _Tab(socket)
         self._tabs.add(tab)
+        self._time_notice()
         teller = asyncio.create_task(self._keep_told(tab))
         try:
             await self._listen_to(tab)
@@ -304,8 +312,23 @@ class WebScreen:
             return  # the tab went away; the listening side ends by itself
 
     def _changed(self) -> None:
+        self._time_notice()
         for tab in self._tabs:
             tab.changed.set()
+
+    def _time_notice(self) -> None:
+        """Begin a passing word's time. Without a tab nobody sees it, and it has to wait."""
+        number = self._view.notice_number
+        if not self._tabs or number in (0, self._timed_notice):
+            return
+        self._timed_notice = number
+        if self._notice_over is not None:
+            self._notice_over.cancel()
+        self._notice_over = asyncio.get_running_loop().call_later(NOTICE_STAYS, self._drop_notice, number)
+
+    def _drop_notice(self, number: int) -> None:
+        self._view.drop_notice(number)
+        self._changed()
 
     # Settings
 

@@ -10,7 +10,6 @@ import { request } from "./request.js";
 import { settings } from "./settings.js";
 
 const screen = document.getElementById("screen");
-const SNACK_STAYS = 8000;
 
 let texts = null;
 let state = null;
@@ -18,8 +17,7 @@ let place = { name: "home" };
 let view = null;
 let viewKey = null;
 let connection = "connecting";
-let snackNumber = 0;
-let snackTimer = 0;
+let snackNumber = 0; // on show, or closed by the person
 const offline = el("p", { class: "banner offline", role: "status" });
 
 const channel = new Channel(heard, became);
@@ -156,10 +154,12 @@ function alarm(words) {
 function snack() {
   const box = document.getElementById("snack");
   const notice = connection === "open" ? state.notice : null;
-  if (notice === null || notice.number <= snackNumber) {
-    if (connection !== "open") box.classList.remove("shown");
+  if (notice === null) {
+    box.classList.remove("shown");
+    if (connection === "locked" || connection === "stopped") snackNumber = 0; // the next program counts anew
     return;
   }
+  if (notice.number === snackNumber) return;
   snackNumber = notice.number;
   const close = () => box.classList.remove("shown");
   box.replaceChildren(
@@ -167,8 +167,6 @@ function snack() {
     el("button", { type: "button", class: "icon-button", "aria-label": texts.dismiss, onclick: close }, icon("close")),
   );
   box.classList.add("shown");
-  clearTimeout(snackTimer);
-  snackTimer = setTimeout(close, SNACK_STAYS);
 }
 
 /** What stands around the phone on a wide screen. */

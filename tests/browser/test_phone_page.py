@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 
 from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.past_payments import PastPayment
@@ -327,6 +327,37 @@ async def test_a_waiting_payment_is_said_and_comes_up(browser: Browser) -> None:
         await expect(tab.page.locator(".snack")).to_contain_text("the shop cancelled it")
         await expect(tab.heading(REQUEST.merchant_name)).to_be_visible()
         assert tab.complaints == []
+
+
+@SIZES
+async def test_a_passing_word_lies_on_no_button(browser: Browser, size: tuple[int, int]) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab(await place.window(size, reduced=True))
+        ask(place)
+        await expect(tab.button("Approve")).to_be_enabled()
+        place.screen.tell(Notice(NoticeKind.PAYMENT_WAITING, "Green Grocer " * 3))
+        snack = tab.page.locator(".snack")
+        await expect(snack).to_contain_text("Green Grocer")
+        for name in ("Decline", "Approve"):
+            await expect(tab.button(name)).to_be_in_viewport(ratio=1)
+            assert not await _touch(snack, tab.button(name))
+        await tab.check()
+        await tab.button("Approve").click()
+        assert await place.answer() == (P1, True)
+        place.screen.finish(Ending(REQUEST, End.COMPLETED, None, "1111"))
+        place.screen.tell(Notice(NoticeKind.OUTCOME_DELIVERED))
+        await expect(snack).to_contain_text("has the outcome")
+        assert not await _touch(snack, tab.button("Done"))
+        await tab.button("Done").click()
+        await expect(tab.heading("Payments")).to_be_focused()
+
+
+async def _touch(one: Locator, other: Locator) -> bool:
+    boxes = [await each.bounding_box() for each in (one, other)]
+    assert boxes[0]
+    assert boxes[1]
+    top, bottom = sorted(boxes, key=lambda box: box["y"] if box else 0)
+    return bool(top and bottom and top["y"] + top["height"] > bottom["y"])
 
 
 # Home, history, settings

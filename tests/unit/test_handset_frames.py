@@ -63,6 +63,11 @@ def test_the_issuers_frames_are_read() -> None:
     assert parse_issuer_frame(error) == IssuerComplaint("invalid_kind", "no such kind")
 
 
+def test_what_the_issuer_complains_of_moves_no_cursor() -> None:
+    error = {"type": "error", "code": "in\x1b[2Jvalid", "detail": "no\nsuch \u202ekind\x07"}
+    assert parse_issuer_frame(error) == IssuerComplaint("in[2Jvalid", "nosuch kind")
+
+
 def test_the_phones_frames_are_written() -> None:
     assert Approve(PAYMENT, b"\xfb\xff").to_json() == {
         "type": "approve",

@@ -158,6 +158,18 @@ async def test_settings_reach_every_tab_and_are_kept(screen: WebScreen, browser:
         assert '<html lang="ja" data-theme="dark">' in await page.text()
 
 
+async def test_a_passing_word_is_seen_for_a_while_and_not_again(
+    screen: WebScreen, browser: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handset_client.adapters.web_screen.NOTICE_STAYS", 0.01)
+    key = await sign_in(screen, browser)
+    screen.tell(Notice(NoticeKind.EARLIER_PAID))
+    tab = await open_tab(screen, browser, key)  # its time begins here: nobody has seen it before
+    assert tab.state["notice"]
+    await tab.until(lambda state: state["notice"] is None)
+    assert (await open_tab(screen, browser, key)).state["notice"] is None
+
+
 async def test_closing_tells_every_tab(browser: ClientSession) -> None:
     async with WebScreen(PhoneView(Preferences(), Language.ENGLISH), port=0) as screen:
         tab = await open_tab(screen, browser, await sign_in(screen, browser))
@@ -266,6 +278,24 @@ async def test_a_form_cannot_take_a_link(screen: WebScreen, browser: ClientSessi
             headers={"Content-Type": kind, **origin(screen)},
         ) as refused:
             assert refused.status == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("[" * 2000, "application/json"),
+        ('{"token":"x"}', "application/json; charset=no-such"),
+        (b"\xff", "application/json"),
+        ("[]", "application/json"),
+        ("{}", "application/json"),
+    ],
+)
+async def test_what_is_no_token_is_refused_in_words(
+    screen: WebScreen, browser: ClientSession, body: str | bytes, kind: str
+) -> None:
+    headers = {"Content-Type": kind, **origin(screen)}
+    async with browser.post(screen.url + "session", data=body, headers=headers) as refused:
+        assert refused.status == 400
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)

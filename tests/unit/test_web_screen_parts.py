@@ -227,6 +227,31 @@ def test_the_end_of_a_payment_that_waited_is_a_passing_word() -> None:
     }
 
 
+def test_a_payment_that_waited_is_waiting_no_more_when_it_comes_up() -> None:
+    seen = view()
+    seen.ask(REQUEST, 60.0)
+    seen.tell(Notice(NoticeKind.PAYMENT_WAITING, OTHER.merchant_name))
+    seen.tell(Progress(P1, Step.READER_READY))
+    assert shown(seen)["notice"]
+    seen.ask(OTHER, 60.0)
+    assert shown(seen)["notice"] is None
+    seen.tell(Notice(NoticeKind.OUTCOME_KEPT))
+    seen.ask(REQUEST, 60.0)
+    assert shown(seen)["notice"]
+
+
+def test_a_passing_word_passes_and_not_the_one_after_it() -> None:
+    seen = view()
+    assert seen.notice_number == 0
+    seen.tell(Notice(NoticeKind.OUTCOME_KEPT))
+    first = seen.notice_number
+    seen.tell(Notice(NoticeKind.EARLIER_PAID))
+    seen.drop_notice(first)
+    assert shown(seen)["notice"]["number"] == seen.notice_number != first
+    seen.drop_notice(seen.notice_number)
+    assert shown(seen)["notice"] is None
+
+
 @pytest.mark.parametrize("kind", list(NoticeKind))
 def test_every_notice_has_its_place(kind: NoticeKind) -> None:
     """A notice is shown at a connection, passes by, or says what a step says already."""
