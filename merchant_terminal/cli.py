@@ -92,7 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     charge.add_argument("--phone", required=True, help="the customer's phone number with country code: +81…")
     charge.add_argument("--amount", required=True, help="as people write it: 1200 or 12.50")
-    charge.add_argument("--currency", required=True, metavar="CODE", help="ISO 4217 code: JPY, USD, EUR …")
+    charge.add_argument(
+        "--currency", required=True, metavar="CODE", help="ISO 4217 code: JPY, USD, EUR … (or jpy)"
+    )
     charge.add_argument(
         "--order", required=True, metavar="TEXT", help="what is bought; shown to the customer"
     )
@@ -172,6 +174,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         return await _login(arguments, places)
     if arguments.command == "listen":
         return await _listen(arguments)
+    if arguments.command in ("status", "cancel", "refund"):
+        check_payment_id(arguments.payment)  # a slip of the hand is said before anything else may be wrong
     settings = load_settings(places)
     key = load_key(places)
     async with StatusLine(silent=arguments.json) as line:
@@ -250,7 +254,7 @@ async def _charge(
 ) -> int:
     charge = Charge(
         parse_phone_number(arguments.phone),
-        parse_amount(arguments.amount, currency(arguments.currency)),
+        parse_amount(arguments.amount, currency(arguments.currency.upper())),
         check_shown_text(arguments.order.strip(), LONGEST_ORDER, "order"),
     )
     charges = UnansweredCharges(places.unanswered)

@@ -1,27 +1,32 @@
-"""A payment in two lines of a list and as an object for scripts."""
+"""A payment in a few lines of a list and as an object for scripts."""
 
 from __future__ import annotations
 
+import re
+
 from merchant_terminal.payment import Payment, Refund
 from merchant_terminal.receipt import columns, moment, refunded_money
-from merchant_terminal.sentences import STATUS_SENTENCES
+from merchant_terminal.sentences import STATUS_SENTENCES, reason_sentence
 from merchant_terminal.webhooks import WebhookEvent
 from protocol.money import format_money
 from protocol.text import shown
 
+_END = re.compile(r"(?<=[.?]) ")
+"""Where a sentence ends."""
+
 
 def summary(payment: Payment) -> str:
-    """Two lines of a list: when, how much and how it stands; below, its id and the order."""
+    """A few lines of a list: when, how much and how it stands; below, its id, the order, why not paid."""
     standing = STATUS_SENTENCES.get(payment.status, payment.status)
-    if payment.reason is not None:
-        standing += f" ({payment.reason.replace('_', ' ')})"
     if payment.refunded:
         standing += f", refunded {format_money(refunded_money(payment))}"
     order = payment.order
     while columns(order) > 44:
         order = order[:-2] + "…"
     when = moment(payment.created_at, None)[:19]
-    return f"{when}  {format_money(payment.amount):>16}  {standing}\n    {payment.id}  {order}"
+    # What to do next, the rest of the sentence, is for the receipt.
+    why = "" if payment.reason is None else f"\n    {_END.split(reason_sentence(payment.reason))[0]}"
+    return f"{when}  {format_money(payment.amount):>16}  {standing}\n    {payment.id}  {order}{why}"
 
 
 def webhook_summary(event: WebhookEvent, again: bool) -> str:

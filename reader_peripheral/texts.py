@@ -176,7 +176,10 @@ def _with_bill(
 def _enter_pin(screen: screens.EnterPin, japanese: bool) -> Lines:
     hints = {
         screens.PinHint.NONE: None,
-        screens.PinHint.TOO_LONG: ("Too long: press Clear.", "12桁までです。訂正してください。"),
+        screens.PinHint.TOO_LONG: (
+            "Too long: press Clear or Backspace.",
+            "12桁までです。訂正キーかBackspaceを。",
+        ),
         screens.PinHint.TOO_SHORT: ("A PIN has at least 4 digits.", "暗証番号は4桁以上です。"),
     }
     hint = hints[screen.hint]

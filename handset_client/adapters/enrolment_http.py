@@ -46,11 +46,37 @@ async def enrol(code: EnrolmentCode, tls: ssl.SSLContext | None) -> Credential:
     if status == 201:
         return _credential(code, body)
     if 400 <= status < 500:
-        raise InputError(
-            "enrolment_refused",
-            "The issuer does not take this code: it is used up or older than 24 hours. Ask for a new one.",
-        )
+        raise InputError("enrolment_refused", _refused(code, body))
     raise InputError("issuer_failed", f"The issuer answered {status}. Try again later.")
+
+
+def _refused(code: EnrolmentCode, body: bytes) -> str:
+    """Why, and what to do; the answer's own words are a stranger's and not shown."""
+    match _problem_code(body):
+        case "enrolment_code_unknown":
+            return (
+                f"The issuer at {code.issuer_url} does not know this code. The code was made by"
+                f" {code.issuer_id}: is that another issuer, or one that was set up anew since?"
+                " Ask your bank for a new one."
+            )
+        case "enrolment_code_used":
+            return "This code is used up: it enrols one phone, once. Ask for a new one."
+        case "enrolment_code_expired":
+            return "This code is older than 24 hours. Ask for a new one."
+        case _:
+            return (
+                f"{code.issuer_url} does not take this code. Is it your bank's address? A code works once,"
+                " for 24 hours. Ask for a new one."
+            )
+
+
+def _problem_code(body: bytes) -> object:
+    """The `code` of problem details (RFC 9457), None where there are none."""
+    try:
+        problem = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return problem.get("code") if isinstance(problem, dict) else None
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:

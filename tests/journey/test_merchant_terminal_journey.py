@@ -75,6 +75,17 @@ async def test_a_phone_that_is_off_is_told_with_a_receipt(
     assert "the issuer has the request" in err
 
 
+async def test_a_currency_in_small_letters_is_shown_as_its_code_and_a_list_says_why_it_is_not_paid(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(shop, *CHARGE, "--currency", "jpy") == Exit.NOT_SETTLED
+    assert "JPY 1,200" in capsys.readouterr().out
+    assert await run(shop, "list") == Exit.COMPLETED
+    out = capsys.readouterr().out
+    assert "JPY 1,200  not paid" in out
+    assert "The customer's phone could not be reached.\n" in out
+
+
 @pytest.mark.parametrize("issuer", [60.0], indirect=True)
 async def test_cancel_from_another_window(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()

@@ -129,7 +129,12 @@ async def test_enrolling_from_standard_input(issuer: Issuer, url: str, tmp_path:
 @pytest.mark.parametrize(
     ("answer", "wanted"),
     [
+        ((404, {"code": "enrolment_code_unknown"}), "does not know this code. The code was made by bank"),
+        ((409, {"code": "enrolment_code_used"}), "used up"),
+        ((410, {"code": "enrolment_code_expired"}), "older than 24 hours"),
+        ((404, b"<html>"), "Is it your bank's address?"),
         ((404, {"code": "enrolment_not_found"}), "Ask for a new one"),
+        ((422, []), "Ask for a new one"),
         ((410, {}), "Ask for a new one"),
         ((500, {}), "Try again later"),
         ((201, []), "not what a handset expects"),
