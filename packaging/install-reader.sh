@@ -82,6 +82,8 @@ make_account() {
     say "Account $account, without a login"
     run useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$account"
   fi
+  # The unit names the groups too; doctor and test-display run as this account without it.
+  run usermod --append --groups "$(IFS=, && printf %s "${groups[*]}")" "$account"
 }
 
 # Exactly the versions of requirements.lock, as constraints: hashes and the development tools are left out.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import re
 import shutil
 import subprocess
@@ -200,8 +201,8 @@ def inputs(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
 
     for what, section in (("swiper", settings.swiper), ("keypad", settings.keypad)):
         if section.kind in (SwiperKind.TERMINAL, KeypadKind.TERMINAL):
-            yield Finding(
-                what, Level.NOTE, "is this terminal", "With a device plugged in, run: reader-peripheral learn"
+            yield _terminal(
+                machine, what, f"With a device plugged in, run: sudo reader-peripheral learn {what}"
             )
             continue
         if section.kind not in (SwiperKind.KEYBOARD, KeypadKind.KEYBOARD):
@@ -222,7 +223,7 @@ def inputs(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
         try:
             InputNode(found[0].node).close()
         except PermissionError:
-            remedy = "Run: sudo usermod -aG input $USER, and log in again"
+            remedy = _join("input")
             yield Finding(what, Level.FAULT, f"{found[0].node} may not be read by this user", remedy)
         except OSError as problem:
             if machine.run("systemctl", "is-active", SERVICE) == "active":
@@ -258,7 +259,7 @@ def raw_devices(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]
         yield _node(machine, "display", display.gpio_chip, "gpio")
     elif display.kind is DisplayKind.TERMINAL:
         remedy = "With a display wired, set `kind` under [display] in the settings (docs/pi.md)."
-        yield Finding("display", Level.NOTE, "is this terminal", remedy)
+        yield _terminal(machine, "display", remedy)
     else:
         node = _node(machine, "display", f"/dev/i2c-{display.i2c_bus}", "i2c")
         if not machine.path(f"/dev/i2c-{display.i2c_bus}").exists():
@@ -286,12 +287,28 @@ def font(settings: ReaderSettings) -> Iterator[Finding]:
         yield Finding("font", Level.FAULT, "none that can be used", str(problem))
 
 
+def _terminal(machine: Machine, what: str, remedy: str) -> Finding:
+    """Good for trying things; a service has no terminal."""
+    if machine.run("systemctl", "is-enabled", SERVICE) == "enabled":
+        return Finding(what, Level.FAULT, "none is set, and the service has no terminal to be one", remedy)
+    return Finding(what, Level.NOTE, "is this terminal", remedy)
+
+
+def _join(group: str) -> str:
+    """For the account that looks: with sudo it is the service's, whoever called it."""
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run under a number without a name
+        account = "$USER"
+    return f"Run: sudo usermod -aG {group} {account}, and log in again or restart the service"
+
+
 def _node(machine: Machine, what: str, node: str, group: str) -> Finding:
     path = machine.path(node)
     if not path.exists():
         return Finding(what, Level.FAULT, f"{node} is not there", f"Check [{what}] in the settings.")
     if not machine.usable(path):
-        remedy = f"Run: sudo usermod -aG {group} $USER, and log in again"
+        remedy = _join(group)
         return Finding(what, Level.FAULT, f"{node} may not be used by this user", remedy)
     return Finding(what, Level.OK, node)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,20 @@ def test_a_display_whose_bus_is_off_or_forbidden(tmp_path: Path, monkeypatch: py
     machine.put("/dev/i2c-1")
     assert only(doctor.raw_devices(machine, wired), "display").level is Level.OK
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "usermod -aG i2c" in only(doctor.raw_devices(machine, wired), "display").remedy
+    remedy = only(doctor.raw_devices(machine, wired), "display").remedy
+    # Run through sudo it is the service's account that lacks the group, not the person's.
+    assert f"usermod -aG i2c {pwd.getpwuid(os.geteuid()).pw_name}," in remedy
+
+
+@pytest.mark.parametrize(("enabled", "level"), [("enabled", Level.FAULT), ("disabled", Level.NOTE)])
+def test_the_service_has_no_terminal_for_a_swiper_and_a_display(
+    tmp_path: Path, enabled: str, level: Level
+) -> None:
+    machine = Said(tmp_path)
+    machine.said = {f"systemctl is-enabled {doctor.SERVICE}": enabled}
+    found = [*doctor.inputs(machine, ReaderSettings()), *doctor.raw_devices(machine, ReaderSettings())]
+    for what in ("swiper", "keypad", "display"):
+        assert only(found, what).level is level
 
 
 @pytest.mark.parametrize(

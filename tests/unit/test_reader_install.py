@@ -99,6 +99,11 @@ def test_a_dry_run_changes_nothing_and_names_all_it_would_do() -> None:
     ):
         assert part in done.stdout
     assert not done.stderr
+    # The command of /usr/local/bin acts as this account, with the groups that it has of its own.
+    unit = Unit(strict=False)
+    unit.read(PACKAGING / "blind-relay-reader.service")
+    groups = unit["Service"]["SupplementaryGroups"].replace(" ", r"\,")
+    assert f"usermod --append --groups {groups} blind-relay" in done.stdout
     wrong = subprocess.run([PACKAGING / "install-reader.sh", "--dryrun"], capture_output=True, check=False)
     assert wrong.returncode == 2
 
