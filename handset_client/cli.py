@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--no-browser", action="store_true", help="print the link to the screen, but open no browser"
     )
-    running.add_argument("--port", type=int, metavar="PORT", help="where to serve the screen, on 127.0.0.1")
+    running.add_argument("--port", type=_port, metavar="PORT", help="where to serve the screen, on 127.0.0.1")
     running.add_argument("--reader", metavar="ID", help="only this reader: 0a1b-2c3d-4e5f-6071")
     running.add_argument(
         "--pair", action="store_true", help="pair with the reader first (nothing depends on it)"
@@ -124,7 +124,7 @@ def _add_readers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list the card readers in range; choose or forget one",
         description="List the card readers in range with their signal. Or: readers choose ID",
     )
-    listing.add_argument("--seconds", type=float, default=readers.SCAN_SECONDS, help="how long to listen")
+    listing.add_argument("--seconds", type=_seconds, default=readers.SCAN_SECONDS, help="how long to listen")
     listing.add_argument("--json", action="store_true", help="the list for a program")
     listing.set_defaults(handler=readers.run_list)
     doing = listing.add_subparsers(metavar="choose|forget")
@@ -134,6 +134,22 @@ def _add_readers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     dropping = doing.add_parser("forget", parents=_without_defaults(), help="choose none; with ID, forget it")
     dropping.add_argument("reader", metavar="ID", nargs="?")
     dropping.set_defaults(handler=readers.run_forget)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 60:  # which NaN is not, either
+        raise argparse.ArgumentTypeError("give 0.1 to 60 seconds")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError("give 0 to 65535; 0 takes a free one")
+    return int(text)
 
 
 def _without_defaults() -> list[argparse.ArgumentParser]:

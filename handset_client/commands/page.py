@@ -34,7 +34,7 @@ async def page(
     store = PreferencesFile(directory)
     history = await HistoryFile(directory).past_payments(HISTORY_SHOWN)
     view = PhoneView(store.load(), system_language(), history)
-    screen = WebScreen(view, port=port, save=_saving(store), show=_printing(view))
+    screen = WebScreen(view, port=port, save=_saving(store, view.preferences), show=_printing(view))
     try:
         await screen.__aenter__()
     except OSError as error:
@@ -72,12 +72,21 @@ async def _heed(keyboard: Keyboard, screen: WebScreen, stop: asyncio.Event) -> N
             stop.set()
 
 
-def _saving(store: PreferencesFile) -> Callable[[Preferences], None]:
-    """Only what is chosen on the page is written; the readers used are written elsewhere meanwhile."""
+def _saving(store: PreferencesFile, begun: Preferences) -> Callable[[Preferences], None]:
+    """Only what is changed here is written; `readers choose` and the relay write the rest meanwhile."""
+    before = begun
 
     def save(chosen: Preferences) -> None:
+        nonlocal before
         kept = store.load()
-        store.save(replace(kept, language=chosen.language, theme=chosen.theme, reader=chosen.reader))
+        if chosen.language != before.language:
+            kept = replace(kept, language=chosen.language)
+        if chosen.theme != before.theme:
+            kept = replace(kept, theme=chosen.theme)
+        if chosen.reader != before.reader:
+            kept = replace(kept, reader=chosen.reader)
+        store.save(kept)
+        before = chosen
 
     return save
 

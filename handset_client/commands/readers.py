@@ -92,7 +92,8 @@ async def run_forget(arguments: argparse.Namespace) -> None:
         store.save(replace(preferences, reader=None, readers=()))
         print("No reader is chosen or remembered any more: the phone takes the strongest in range.")
         return
-    reader = _named(arguments.reader, preferences.readers)
+    chosen = () if preferences.reader is None else (preferences.reader,)
+    reader = _named(arguments.reader, list(dict.fromkeys((*preferences.readers, *chosen))))
     if reader is None:
         raise _unknown(arguments.reader)
     store.save(

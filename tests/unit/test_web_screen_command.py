@@ -70,6 +70,20 @@ async def test_settings_of_the_page_leave_the_readers_alone(
     assert store.load() == Preferences(theme=Theme.DARK, readers=used.readers)
 
 
+async def test_a_reader_chosen_by_command_meanwhile_stays_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    store, reader = PreferencesFile(tmp_path), ReaderId(b"\x01" * 8)
+    async with page(tmp_path, port=0, browser=False, stop=asyncio.Event()) as screen:
+        store.save(Preferences(reader=reader))
+        screen._save(Preferences(theme=Theme.DARK))
+        assert store.load() == Preferences(theme=Theme.DARK, reader=reader)
+        screen._save(Preferences(theme=Theme.DARK, reader=ReaderId(b"\x02" * 8)))
+        screen._save(Preferences(theme=Theme.DARK))
+    assert store.load() == Preferences(theme=Theme.DARK)
+
+
 async def test_a_taken_port_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     async with page(tmp_path, port=0, browser=False, stop=asyncio.Event()) as screen:
