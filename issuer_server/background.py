@@ -13,10 +13,11 @@ T = TypeVar("T")
 
 
 class Background:
-    """Holds its tasks (the event loop keeps only weak references) and reports those that fail."""
+    """Holds its tasks (the event loop keeps only weak references); reports those that fail unheard."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._heard: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -30,7 +31,12 @@ class Background:
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work`, which goes on to its end also where the caller is cancelled."""
-        return await asyncio.shield(self.spawn(work))
+        task = self.spawn(work)
+        self._heard.add(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._heard.discard(task)
 
     async def idle(self) -> None:
         """Return once everything spawned has ended."""
@@ -44,5 +50,5 @@ class Background:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and task not in self._heard:
             _log.error("a background task failed: %s", type(error).__name__)

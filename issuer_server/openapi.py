@@ -44,7 +44,7 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 
 
 def _id(prefix: str) -> Document:
-    return {"type": "string", "pattern": f"^{prefix}_[a-z2-7]{{26}}$"}
+    return {"type": "string", "pattern": f"^{prefix}_[a-z2-7]{{25}}[aeimquy4]$"}
 
 
 def _object(optional: Sequence[str] = (), /, **properties: Document) -> Document:
@@ -105,10 +105,20 @@ SCHEMAS: Final[Document] = {
         id=_id("ref"), payment_id=_id("pay"), amount=_AMOUNT, currency=_CURRENCY, created_at=_TIME
     ),
     "RefundPage": _page("refunds", "Refund", "ref"),
-    "HandsetEnrolment": _object(secret={"type": "string", "description": "16 bytes, base64url."}),
+    "HandsetEnrolment": _object(
+        secret={
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$",
+            "description": "16 bytes, base64url.",
+        }
+    ),
     "EnrolledHandset": _object(handset_id=_id("hst"), token={"type": "string"}, phone={"type": "string"}),
     "ReaderEnrolment": _object(
-        proof={"type": "string", "description": "A signed ReaderEnrolment, base64url."}
+        proof={
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]+$",
+            "description": "A signed ReaderEnrolment, base64url.",
+        }
     ),
     "EnrolledReader": _object(reader_id={"type": "string", "pattern": "^[0-9a-f]{4}(-[0-9a-f]{4}){3}$"}),
     "Status": _object(status={"enum": ["ok", "ready"]}),
@@ -158,11 +168,11 @@ def _parameter(name: str, where: str, schema: Document, about: str, required: bo
     return {"name": name, "in": where, "required": required, "schema": schema, "description": about}
 
 
-_ID: Final = _parameter("id", "path", {"type": "string"}, "pay_…", required=True)
+_ID: Final = _parameter("id", "path", _id("pay"), "pay_…", required=True)
 _KEY: Final = _parameter(
     "Idempotency-Key",
     "header",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
+    {"type": "string", "pattern": rf"^[!-~]([ -~]{{0,{LONGEST_IDEMPOTENCY_KEY - 2}}}[!-~])?$"},
     "A new one for each new request; the same one when the same request is sent again.",
     required=True,
 )
@@ -172,11 +182,16 @@ _LIMIT: Final = _parameter(
     {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
     "How many.",
 )
-_CURSOR: Final = _parameter("cursor", "query", {"type": "string"}, "`next_cursor` of the page before.")
+
+
+def _cursor(prefix: str) -> Document:
+    return _parameter("cursor", "query", _id(prefix), "`next_cursor` of the page before.")
+
+
 _WAIT: Final = _parameter(
     "wait",
     "query",
-    {"type": "number", "minimum": 0, "maximum": 60, "default": 0},
+    {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
     "Seconds to wait for its end.",
 )
 _SEEN: Final = _parameter(
@@ -247,7 +262,7 @@ _PATHS: Final[Document] = {
             "Your payments, newest first.",
             (200, "PaymentPage"),
             _merged(_OF_MERCHANTS, _OF_PAGES),
-            parameters=[_LIMIT, _CURSOR],
+            parameters=[_LIMIT, _cursor("pay")],
         ),
     },
     "/v1/payments/{id}": {
@@ -291,7 +306,7 @@ _PATHS: Final[Document] = {
             "A payment's refunds, newest first.",
             (200, "RefundPage"),
             _merged(_OF_MERCHANTS, _NOT_FOUND, _OF_PAGES),
-            parameters=[_ID, _LIMIT, _CURSOR],
+            parameters=[_ID, _LIMIT, _cursor("ref")],
         ),
     },
     "/v1/enrolments/handset": {
