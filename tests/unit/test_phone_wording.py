@@ -1,0 +1,100 @@
+"""What the phone says, in both languages."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from handset_client.effects import End, Ending, Notice, NoticeKind, Step
+from handset_client.issuer_frames import PaymentRequest
+from handset_client.texts import english, japanese
+from handset_client.wording import (
+    Language,
+    ending_text,
+    notice_text,
+    reason_text,
+    request_text,
+    step_text,
+    system_language,
+)
+from protocol.gatt import Status
+from protocol.identifiers import PaymentId, mint, parse_reader_id
+from protocol.messages import NotSettled
+from protocol.money import Money, currency
+
+P1, P2 = (PaymentId(mint("pay", bytes([number]) * 16)) for number in (1, 2))
+REQUEST = PaymentRequest(P1, "田中珈琲店", Money(1200, currency("JPY")), "2 coffees", 60.0)
+OTHER = PaymentRequest(P2, "Green Grocer", Money(1875, currency("USD")), "Vegetables", 60.0)
+READER = parse_reader_id("0a1b-2c3d-4e5f-6071")
+
+
+# Languages
+
+
+@pytest.mark.parametrize("table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "PAGE"])
+def test_both_languages_say_the_same_things(table: str) -> None:
+    ours, theirs = getattr(english, table), getattr(japanese, table)
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        pairs = zip(
+            *([text] if isinstance(text, str) else text for text in (ours[key], theirs[key])), strict=True
+        )
+        for one, other in pairs:
+            assert names(one) == names(other), key
+            assert one
+            assert other
+
+
+def names(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(text)} - {None}
+
+
+def test_every_thing_that_can_happen_has_words() -> None:
+    for language in Language:
+        for step in Step:
+            assert step_text(step, language)
+        for kind in NoticeKind:
+            assert "{" not in notice_text(Notice(kind, ""), language)
+        for status in Status:
+            said = notice_text(Notice(NoticeKind.READER_STATUS, status.name.lower()), language)
+            assert said != notice_text(Notice(NoticeKind.READER_STATUS, "a newer one"), language)
+        for reason in [*NotSettled, "no_response", "unheard_of", None]:
+            for end in End:
+                happened, advice = ending_text(Ending(REQUEST, end, reason, "1111"), language)
+                assert "JPY 1,200" in happened
+                assert "田中珈琲店" in happened
+                assert "{" not in happened + advice
+                assert advice
+        assert request_text(REQUEST, language).endswith("2 coffees")
+
+
+def test_japanese_has_no_english_left() -> None:
+    allowed = re.compile(r"Bluetooth|Blind Relay|handset-client( [a-z]+)*|--reader|\{\w+\}|\bL\b")
+    for table in (japanese.STEPS, japanese.NOTICES, japanese.STATUSES, japanese.PAGE):
+        for key, text in table.items():
+            assert not re.search("[A-Za-z]", allowed.sub("", text)), key
+    for key, pair in japanese.REASONS.items():
+        assert not re.search("[A-Za-z]", allowed.sub("", "".join(pair))), key
+
+
+def test_names_in_braces_stay_as_the_shop_wrote_them() -> None:
+    braces = PaymentRequest(P1, "{why}", REQUEST.amount, "{0}", 60.0)
+    assert "{why}" in ending_text(Ending(braces, End.NOT_SETTLED, "declined"))[0]
+    assert request_text(braces) == "{why} asks for JPY 1,200: {0}"
+    assert reason_text("{x}") == english.REASON_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LC_ALL": "C", "LANG": "ja_JP.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "ja_JP", "LANG": "en_GB"}, "ja"),
+    ],
+    ids=str,
+)
+def test_the_systems_language_is_the_phones(environment: dict[str, str], language: str) -> None:
+    assert system_language(environment) == language
