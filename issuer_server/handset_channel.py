@@ -62,6 +62,9 @@ class _Phone:
 
     handset: HandsetRecord
     session: HandsetSession
+    token: Digest
+    hearing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from looking at a frame's number to counting it: it may come again over a newer socket."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     socket: web.WebSocketResponse | None = None
     frames_in: Subscription | None = None
@@ -125,14 +128,14 @@ class HandsetChannel:
             return
         if hello.get("type") != "hello" or hello.get("version") != CHANNEL_VERSION:
             raise SessionBroken(f"the first frame must be a hello of version {CHANNEL_VERSION}")
-        phone, resumed = await self._session(handset, hello)
+        phone, resumed = await self._session(handset, digest, hello)
         self._attach(phone, socket)
         session, pump = phone.session, None
         try:
             welcome = {"type": "welcome", "session": session.id, "received": session.received}
             await socket.send_str(json.dumps({**welcome, "phone": handset.phone}))
             pump = asyncio.create_task(self._pump(phone, socket))
-            await self._announce(phone, digest, resumed)
+            await self._announce(phone, resumed)
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     raise SessionBroken("frames are text")
@@ -142,7 +145,9 @@ class HandsetChannel:
                 pump.cancel()
             await self._detach(phone, socket)
 
-    async def _session(self, handset: HandsetRecord, hello: dict[str, Any]) -> tuple[_Phone, bool]:
+    async def _session(
+        self, handset: HandsetRecord, digest: Digest, hello: dict[str, Any]
+    ) -> tuple[_Phone, bool]:
         known = self._phones.get(handset.id)
         if (
             known is not None
@@ -150,11 +155,11 @@ class HandsetChannel:
             and known.session.can_resume(hello.get("received"))
         ):
             known.session.acknowledge(hello["received"])
-            known.handset = handset
+            known.handset, known.token = handset, digest
             return known, True
         if known is not None:
             await self._forget(known, CLOSE_REPLACED, b"another session of this handset began")
-        phone = _Phone(handset, HandsetSession(self._parts.entropy(16).hex()))
+        phone = _Phone(handset, HandsetSession(self._parts.entropy(16).hex()), digest)
         self._phones[handset.id] = phone
 
         async def push(frame: bytes) -> bytes:
@@ -184,15 +189,12 @@ class HandsetChannel:
                 SESSION_MEMORY, lambda: self._background.start(self._forget(phone, CLOSE_BROKEN, b""))
             )
 
-    async def _announce(self, phone: _Phone, digest: Digest, resumed: bool) -> None:
+    async def _announce(self, phone: _Phone, resumed: bool) -> None:
         """From here on the phone can be called."""
         handset = phone.handset
 
         async def called(_: bytes) -> bytes:
-            # It may have been blocked since it connected.
-            now = await self._parts.storage.handset_by_token_digest(digest)
-            if now is None or now.blocked:
-                await self._forget(phone, CLOSE_BLOCKED, b"this handset is blocked")
+            if not await self._still_admitted(phone):
                 raise NoResponders(handset.id)
             return handset.id.encode("ascii")
 
@@ -201,6 +203,14 @@ class HandsetChannel:
         phone.calls_in = await self._parts.bus.subscribe(call_subject(handset.cardholder_id), called)
         word = {"handset_id": handset.id, "cardholder_id": handset.cardholder_id, "resumed": resumed}
         await self._parts.bus.publish(HANDSET_ARRIVED, json.dumps(word).encode())
+
+    async def _still_admitted(self, phone: _Phone) -> bool:
+        """Whether the handset has not been blocked since it connected; one that has is sent away."""
+        now = await self._parts.storage.handset_by_token_digest(phone.token)
+        if now is not None and not now.blocked:
+            return True
+        await self._forget(phone, CLOSE_BLOCKED, b"this handset is blocked")
+        return False
 
     async def _pump(self, phone: _Phone, socket: web.WebSocketResponse) -> None:
         """Send what the phone has not got, in order, and what comes after."""
@@ -220,11 +230,14 @@ class HandsetChannel:
             phone.session.acknowledge(frame.get("received"))
             return
         seq = frame.get("seq")
-        if phone.session.is_new(seq):
-            for reply in await self._ask_owner(phone.handset, frame):
-                await self._push(phone, reply)
-            # Counted after it was dealt with: what could not be dealt with comes again.
-            phone.session.took(seq)
+        async with phone.hearing:
+            if phone.session.is_new(seq):
+                if not await self._still_admitted(phone):
+                    return
+                for reply in await self._ask_owner(phone.handset, frame):
+                    await self._push(phone, reply)
+                # Counted after it was dealt with: what could not be dealt with comes again.
+                phone.session.took(seq)
         await socket.send_str(f'{{"type":"ack","received":{phone.session.received}}}')
 
     async def _ask_owner(self, handset: HandsetRecord, frame: dict[str, Any]) -> tuple[bytes, ...]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,14 @@ from typing import Any, Self
 
 import aiohttp
 
+from issuer_server.handset_session import HandsetSession
 from issuer_server.keys import IssuerKeys, create_keys, load_keys
 from issuer_server.payment import Deadlines
 from issuer_server.service import RunningIssuer, start
 from issuer_server.settings import Settings
 from issuer_server.storage.records import HandsetRecord, MerchantRecord
 from protocol.identifiers import CardholderId, CardId, PaymentId
+from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import (
     API_KEY,
     ISSUER,
@@ -73,8 +74,12 @@ class House:
         assert status == 201, payment
         return PaymentId(payment["id"])
 
+    def session(self) -> HandsetSession:
+        """The issuer's side of the one phone's session."""
+        return self.issuer.channel._phones[self.handset.id].session
+
     def phone(self, token: str = TOKEN) -> SocketPhone:
-        return SocketPhone(self.http, self.url, token)
+        return SocketPhone(self.http, self.url, token, is_gone=lambda: self.issuer.channel.connected == 0)
 
 
 @dataclass
@@ -91,6 +96,8 @@ class SocketPhone:
     unread: list[dict[str, Any]] = field(default_factory=list)
     acknowledged: int = 0
     socket: aiohttp.ClientWebSocketResponse | None = None
+    is_gone: Callable[[], bool] = lambda: True
+    """Whether the issuer knows of no socket any more."""
 
     async def connect(self) -> dict[str, Any]:
         await self.open()
@@ -159,13 +166,17 @@ class SocketPhone:
                 return code if isinstance(code, int) else None
 
     async def drop(self) -> None:
-        """The network goes: no close frame."""
+        """The network goes, no close frame, and the issuer has noticed."""
+        self.cut()
+        await eventually(self.is_gone)
+
+    def cut(self) -> None:
+        """The network goes; the issuer may be busy with the last frame yet."""
         assert self.socket is not None
         transport = self.socket._response.connection
         assert transport is not None
         assert transport.transport is not None
         transport.transport.abort()
-        await asyncio.sleep(0.01)
 
     async def pay(self, reader: Reader, payment_id: str, pin: str = "1234") -> dict[str, Any]:
         """From the ringing phone to the result."""

@@ -13,6 +13,9 @@ import pytest
 from issuer_server.handset_channel import SESSION_MEMORY
 from issuer_server.handset_session import MOST_UNACKNOWLEDGED, HandsetSession, SessionBroken
 from issuer_server.storage.port import StorageError
+from issuer_server.storage.records import PaymentRecord
+from protocol.identifiers import PaymentId
+from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import PHONE, b64, unb64
 from tests.unit.issuer_house import TOKEN, House, house
 
@@ -48,6 +51,28 @@ async def test_a_blocked_handset_is_refused_and_a_connected_one_is_not_called(ho
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
         await home.phone().open()
     assert refusal.value.status == 403
+
+
+@pytest.mark.parametrize("at", ["approve", "card_envelope", "decline"])
+async def test_a_handset_blocked_in_a_payment_is_heard_no_more(home: House, at: str) -> None:
+    phone = home.phone()
+    await phone.connect()
+    payment_id = await home.charge()
+    await phone.heard("payment_request")
+    if at == "card_envelope":
+        await phone.say("approve", payment_id, reader_hello=b64(home.reader.hello()))
+        home.reader.take_offer(unb64((await phone.heard("key_offer"))["data"]))
+    _, before, _ = await home.call("GET", f"/v1/payments/{payment_id}")
+    await home.issuer.storage.set_handset_blocked(home.handset.id, True)
+    if at == "approve":
+        await phone.say("approve", payment_id, reader_hello=b64(home.reader.hello()))
+    elif at == "decline":
+        await phone.say("decline", payment_id, reason="declined")
+    else:
+        await phone.say("from_reader", payment_id, kind="card_envelope", data=b64(home.reader.swipe()))
+    assert await phone.closed() == 4403
+    _, after, _ = await home.call("GET", f"/v1/payments/{payment_id}")
+    assert after["status"] == before["status"]
 
 
 async def test_a_plain_request_is_told_what_this_address_is(home: House) -> None:
@@ -128,7 +153,7 @@ async def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(home:
     first, second = await home.charge(), await home.charge()
     await phone.heard("payment_request", first)
     await phone.heard("payment_request", second, ack=False)
-    await asyncio.sleep(0.02)
+    await eventually(lambda: home.session().acknowledged == 1)
     await phone.drop()
     phone.received = 1  # the second was read from the socket and lost with the app
     await phone.connect()
@@ -243,7 +268,7 @@ async def test_a_session_is_kept_for_a_time_and_then_forgotten(home: House) -> N
     assert phone.session == session
     await phone.drop()
     home.timers.advance(SESSION_MEMORY + 1)
-    await asyncio.sleep(0.01)
+    await eventually(lambda: not home.issuer.channel._phones)
     await phone.connect()
     assert phone.session != session
     await phone.__aexit__()
@@ -324,6 +349,38 @@ async def test_a_frame_that_could_not_be_dealt_with_comes_again(
     phone.sent = 0
     await phone.say("outcome_wanted", "pay_" + "a" * 26)
     assert (await phone.heard("payment_over"))["reason"] == "unknown_payment"
+    await phone.__aexit__()
+
+
+async def test_a_frame_that_comes_again_while_it_is_dealt_with_is_taken_once(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, storage = home.phone(), home.issuer.storage
+    await phone.connect()
+    payment_id = "pay_" + "a" * 26
+    asked, go_on, look_up = asyncio.Semaphore(0), asyncio.Event(), storage.payment
+
+    async def slowly(wanted: PaymentId) -> PaymentRecord | None:
+        asked.release()
+        await go_on.wait()
+        return await look_up(wanted)
+
+    monkeypatch.setattr(storage, "payment", slowly)
+    await phone.say("outcome_wanted", payment_id)
+    await asyncio.wait_for(asked.acquire(), 10)
+    phone.cut()
+    assert (await phone.connect())["received"] == 0
+    phone.sent = 0
+    await phone.say("outcome_wanted", payment_id)
+    # Nothing tells that it is not dealt with twice: where it is, this is when.
+    again = asyncio.create_task(asked.acquire())
+    await asyncio.wait([again], timeout=0.2)
+    go_on.set()
+    await phone.heard("ack")
+    again.cancel()
+    await phone.say("outcome_wanted", "pay_" + "b" * 25 + "a")
+    await phone.heard("payment_over", "pay_" + "b" * 25 + "a")
+    assert [frame["payment_id"] for frame in phone.frames].count(payment_id) == 1
     await phone.__aexit__()
 
 
