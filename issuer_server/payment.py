@@ -228,7 +228,12 @@ ENDINGS: Final[tuple[Ending, ...]] = (
     Ending(_E.DECLINED, NotSettled.DECLINED, _WITH_READER, PHONE_AND_MERCHANT),
     # the reader
     Ending(_E.READER_UNKNOWN, NotSettled.READER_UNKNOWN, frozenset({_S.APPROVED}), PHONE_AND_MERCHANT),
-    Ending(_E.READER_BLOCKED, NotSettled.READER_BLOCKED, frozenset({_S.APPROVED}), PHONE_AND_MERCHANT),
+    Ending(
+        _E.READER_BLOCKED,
+        NotSettled.READER_BLOCKED,
+        frozenset({_S.APPROVED, _S.SETTLING}),  # before the offer, and again with the posting
+        PHONE_AND_MERCHANT,
+    ),
     Ending(
         _E.READER_NOT_CARDHOLDERS,
         NotSettled.READER_NOT_CARDHOLDERS,

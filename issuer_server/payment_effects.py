@@ -94,6 +94,8 @@ class PaymentEffects:
                 return PaymentEvent.FUNDS_INSUFFICIENT
             case SettleResult.CARD_REFUSED:
                 return PaymentEvent.CARD_BLOCKED
+            case SettleResult.READER_REFUSED:
+                return PaymentEvent.READER_BLOCKED
             case SettleResult.STALE:
                 raise StaleState(live.id)
 
@@ -208,13 +210,13 @@ class PaymentEffects:
         await self._to_phone(live, frames.result(live.record))
 
     async def _tell_merchant(self, live: LivePayment) -> None:
-        if live.outcome_wanted:
-            await self._send_outcome(live)
         self._payments.forget(live)
         if live.subscription is not None:
             await live.subscription.end()
         await self._parts.bus.publish(moved_subject(live.id), b"")
         await self._parts.bus.publish(WEBHOOKS_WAITING, b"")
+        if live.outcome_wanted:  # last: what fails here must not keep the payment, nor the merchant waiting
+            await self._send_outcome(live)
 
     async def _to_reader(self, live: LivePayment, kind: frames.ToReaderKind, signed: bytes) -> None:
         await self._to_phone(

@@ -154,6 +154,8 @@ class SettleResult(Enum):
     """The payment was no longer in the expected state."""
     CARD_REFUSED = "card_refused"
     """The card or its cardholder was blocked meanwhile, or the card is not this payment's cardholder's."""
+    READER_REFUSED = "reader_refused"
+    """The reader that took the offer was blocked meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,20 @@ async def test_a_card_blocked_meanwhile_does_not_settle(world):
     assert result is SettleResult.CARD_REFUSED
 
 
+async def test_a_reader_blocked_meanwhile_does_not_settle(world):
+    reader = await world.add_reader()
+    payment = await world.create()
+    offered = PaymentChanges(reader_id=reader, offer_digest=Digest(bytes(32)))
+    assert await world.advance(payment, S.KEY_OFFERED, offered)
+    await world.storage.set_reader_blocked(reader, True)
+    result = await world.storage.settle(payment.id, S.KEY_OFFERED, world.card, world.now)
+    assert result is SettleResult.READER_REFUSED
+    assert (await world.storage.payment(payment.id)).state is S.KEY_OFFERED
+    await world.storage.set_reader_blocked(reader, False)
+    result = await world.storage.settle(payment.id, S.KEY_OFFERED, world.card, world.now)
+    assert result is SettleResult.SETTLED
+
+
 async def test_another_cardholders_card_does_not_settle(world):
     other_cardholder = await world.add_cardholder("+819000000000")
     card = CardId(mint("crd", os.urandom(16)))

@@ -59,7 +59,7 @@ ENDS: dict[E, tuple[set[S], set[S]]] = {
     E.PHONE_TIMED_OUT: ({C}, set()),
     E.APPROVAL_TIME_OVER: ({C}, set()),
     E.READER_UNKNOWN: ({A}, {A}),
-    E.READER_BLOCKED: ({A}, {A}),
+    E.READER_BLOCKED: ({A, T}, {A, T}),
     E.READER_NOT_CARDHOLDERS: ({A}, {A}),
     E.READER_UNAVAILABLE: ({C, A, K, D, P}, {C, A, K, D, P}),
     E.CARD_TIME_OVER: ({K}, set()),

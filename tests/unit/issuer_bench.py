@@ -20,6 +20,7 @@ from issuer_server.bus.port import (
     NoResponders,
     call_subject,
     handset_subject,
+    moved_subject,
     payment_subject,
 )
 from issuer_server.cards import CardKeys
@@ -270,6 +271,10 @@ class Bench:
         payment = await self.application.wait(self.merchant.id, payment_id, 10)
         assert payment.state.is_final, payment
         return payment
+
+    def is_polled(self, payment_id: PaymentId, by: int = 1) -> bool:
+        """Whether so many wait for the payment to move."""
+        return len(self.parts.bus._listeners.get(moved_subject(payment_id), ())) >= by  # type: ignore[attr-defined]
 
     async def shown(self, payment_id: PaymentId) -> PaymentRecord:
         return await self.application.payment(self.merchant.id, payment_id)

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from issuer_server.bus.port import moved_subject
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import NewMerchant
 from protocol.identifiers import MerchantId, mint
+from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import NOON, PHONE
 from tests.unit.issuer_house import BODY, House, house
 
@@ -347,8 +349,11 @@ async def test_a_failing_database_is_503_and_a_bug_is_500_and_neither_shows_our_
 async def test_a_long_poll_ends_when_the_issuer_stops(home: House) -> None:
     payment_id = await home.charge()
     waiting = asyncio.create_task(home.call("GET", f"/v1/payments/{payment_id}?wait=60"))
-    await asyncio.sleep(0.02)
+    listeners = home.issuer.application.parts.bus._listeners  # type: ignore[attr-defined]
+    await eventually(lambda: listeners.get(moved_subject(payment_id)))
     await home.issuer.application.stop(0)
-    _, payment, _ = await waiting
+    async with asyncio.timeout(10):
+        status, payment, _ = await waiting
+    assert (status, payment["id"]) == (200, payment_id)
     _, payment, _ = await home.call("GET", f"/v1/payments/{payment_id}")
     assert payment["reason"] == "issuer_restarted"

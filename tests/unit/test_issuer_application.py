@@ -232,6 +232,14 @@ async def test_a_card_blocked_between_pin_and_settlement(issuer: Bench) -> None:
     await not_settled(issuer, payment_id, NotSettled.BLOCKED_CARD, phone_told=True)
 
 
+async def test_a_reader_blocked_between_approval_and_settlement(issuer: Bench) -> None:
+    payment_id, request = await issuer.pin_asked()
+    await issuer.storage.set_reader_blocked(issuer.reader.id, True)
+    await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request))
+    await not_settled(issuer, payment_id, NotSettled.READER_BLOCKED, phone_told=True)
+    assert (await issuer.balances())["cardholder"] == 100_000
+
+
 @pytest.mark.parametrize(
     ("in_table", "on_stripe", "good"),
     [("2611", "2611", True), ("2610", "2610", False), ("2912", "2511", False), ("2510", "2912", False)],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from issuer_server import payment_effects
 from issuer_server.application import (
     NotCancellable,
     PaymentNotFound,
@@ -20,6 +21,7 @@ from issuer_server.storage.sqlite import SqliteStorage
 from protocol.errors import InputError
 from protocol.identifiers import MerchantId, PhoneNumber
 from protocol.messages import NotSettled, Verdict
+from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import Bench, bench, unb64
 
 
@@ -120,9 +122,12 @@ async def test_an_ending_that_cannot_be_committed_is_not_told_until_it_is(
     assert live is not None
     assert live.secrets.key is None  # the key does not wait for the database
     ending = asyncio.create_task(issuer.ended(payment_id))
-    while not ending.done():
+
+    def tried_again() -> bool:
         issuer.timers.advance(TRY_AGAIN_AFTER)
-        await asyncio.sleep(0.01)
+        return ending.done()
+
+    await eventually(tried_again)
     assert (await ending).reason is NotSettled.CANCELLED_BY_MERCHANT
     assert issuer.phone.heard_kinds(payment_id).count("result") == 1
 
@@ -146,6 +151,25 @@ async def test_a_pin_check_that_fails_after_the_claim_keeps_the_try_used(
     await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request))
     assert (await issuer.ended(payment_id)).reason is NotSettled.INTERNAL_ERROR
     assert await issuer.storage.claim_pin_try(issuer.card) == 1
+
+
+async def test_an_outcome_that_cannot_be_signed_holds_nobody_up(
+    issuer: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = await issuer.offered()
+    await issuer.phone.say("outcome_wanted", payment_id)
+    poll = asyncio.create_task(issuer.application.wait(issuer.merchant.id, payment_id, 60))
+    await eventually(lambda: issuer.is_polled(payment_id))
+
+    def fail(*_: object) -> None:
+        raise OSError("the key is out of reach")
+
+    monkeypatch.setattr(payment_effects, "sign_outcome", fail)
+    await issuer.application.cancel(issuer.merchant.id, payment_id)
+    async with asyncio.timeout(10):
+        assert (await poll).reason is NotSettled.CANCELLED_BY_MERCHANT
+    assert issuer.application.in_flight == 0
+    assert issuer.application._payments.get(payment_id) is None
 
 
 async def test_a_payment_that_somebody_else_ended_is_taken_as_it_is(issuer: Bench) -> None:
@@ -267,7 +291,7 @@ async def test_waiting_wakes_at_the_end_and_with_seen_at_any_move(issuer: Bench)
     move = asyncio.create_task(
         issuer.application.wait(issuer.merchant.id, payment_id, 30, PaymentState.CALLING)
     )
-    await asyncio.sleep(0.01)
+    await eventually(lambda: issuer.is_polled(payment_id, by=2))
     await issuer.approve(payment_id)
     assert (await move).state in (PaymentState.APPROVED, PaymentState.KEY_OFFERED)
     assert not end.done()

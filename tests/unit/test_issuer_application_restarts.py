@@ -16,6 +16,7 @@ from issuer_server.bus.local import LocalBus
 from issuer_server.payment import PaymentState
 from protocol.identifiers import PaymentId
 from protocol.messages import NotSettled, Verdict
+from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import Bench, BusPhone, ManualTimers, bench, unb64
 
 
@@ -128,9 +129,9 @@ async def test_a_graceful_stop_waits_and_then_ends_what_is_left(issuer: Bench) -
     first, request = await issuer.pin_asked()
     second = await issuer.ringing()
     waiting = asyncio.create_task(issuer.application.wait(issuer.merchant.id, second, 30))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: issuer.is_polled(second))
     stopping = asyncio.create_task(issuer.application.stop(0.3))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: issuer.application.stopping)
     with pytest.raises(IssuerStopping):
         await issuer.charge()
     assert (await waiting).state is PaymentState.CALLING

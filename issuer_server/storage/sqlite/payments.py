@@ -63,6 +63,7 @@ _CHARGEABLE = (
     "SELECT 1 FROM cards JOIN cardholders ON cardholders.id = cards.cardholder_id"
     " WHERE cards.id = ? AND cards.cardholder_id = ? AND NOT cards.blocked AND NOT cardholders.blocked"
 )
+_READER_BLOCKED = "SELECT 1 FROM readers WHERE id = ? AND blocked"
 _BLOCKED = "SELECT 1 FROM merchant_blocks WHERE cardholder_id = ? AND merchant_id = ?"
 _IN_FLIGHT = (
     "SELECT count(*) FROM payments WHERE cardholder_id = ? AND state NOT IN ('completed', 'not_settled')"
@@ -157,12 +158,14 @@ def settle(
     now_ms: int,
     changes: PaymentChanges,
 ) -> SettleResult:
-    """S23: posting and state, both or neither. Looks at the card again: it may be blocked by now."""
+    """S23: posting and state, both or neither. Looks at card and reader again: they may be blocked by now."""
     payment = by_id(connection, payment_id)
     if payment is None or payment.state is not expected:
         return SettleResult.STALE
     if connection.execute(_CHARGEABLE, (card_id, payment.cardholder_id)).fetchone() is None:
         return SettleResult.CARD_REFUSED
+    if connection.execute(_READER_BLOCKED, (payment.reader_id,)).fetchone() is not None:
+        return SettleResult.READER_REFUSED
     if not ledger.post(connection, payment_posting(payment), now_ms):
         return SettleResult.INSUFFICIENT_FUNDS
     if not advance(connection, payment_id, expected, PaymentState.COMPLETED, changes, now_ms):
