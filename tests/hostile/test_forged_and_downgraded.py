@@ -12,7 +12,6 @@ import pytest
 
 from handset_client.issuer_frames import Approve, FromReader, IssuerFrame, PaymentRequest, PhoneFrame
 from handset_client.ports import IssuerEvent
-from issuer_server.payment import Deadlines
 from merchant_terminal.payment import Charge
 from protocol.encoding import decode, encode
 from protocol.identifiers import check_payment_id
@@ -30,7 +29,7 @@ from tests.hostile.tricks import (
     shown,
     without_refusals,
 )
-from tests.journey.parties import PHONE, Parties, Times, parties
+from tests.journey.parties import PHONE, Parties, parties
 from tests.journey.person import OWN_CARD, Person
 from tests.journey.taps import Handed
 from tests.journey.told import assert_all_are_told, assert_phone_and_merchant_are_told
@@ -178,7 +177,7 @@ async def test_put_its_own_key_into_the_offer(tmp_path: Path) -> None:
 
 async def test_pay_with_a_skimmed_card_and_a_key_of_its_own(tmp_path: Path) -> None:
     """The reader's signature is what proves that the reader was there: card data and PIN are not enough."""
-    async with parties(tmp_path, Times(issuer=Deadlines(card=2.0)), person=Person(card=None)) as world:
+    async with parties(tmp_path, person=Person(card=None)) as world:
         before = await world.balances()
         payment_id = await world.ask()
         await world.person.swiper.arming.until(lambda _: True)
@@ -191,7 +190,8 @@ async def test_pay_with_a_skimmed_card_and_a_key_of_its_own(tmp_path: Path) -> N
         forged = sign_message(own, CardEnvelope(digest(handed.data), sealed))
         world.phone.issuer_link.inject(FromReader(payment_id, MessageType.CARD_ENVELOPE, forged))
         assert await refused_codes(world, 1) == ["envelope_refused"]
-        assert (await world.outcome(payment_id)).reason == NotSettled.CARD_TIMEOUT
+        world.person.keypad.cancel()
+        await assert_all_are_told(world, payment_id, NotSettled.REFUSED_USER_CANCELLED)
         assert await world.balances() == before
         assert await world.pin_tries_left() == 3
 

@@ -146,8 +146,8 @@ async def test_guess_the_pin_through_many_payments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kept", "deadlines", "reason"),
     [
-        (MessageType.CARD_ENVELOPE, Deadlines(card=0.5), NotSettled.CARD_TIMEOUT),
-        (MessageType.PIN_ENVELOPE, Deadlines(pin=0.5), NotSettled.PIN_TIMEOUT),
+        (MessageType.CARD_ENVELOPE, Deadlines(card=1.0), NotSettled.CARD_TIMEOUT),
+        (MessageType.PIN_ENVELOPE, Deadlines(pin=1.5), NotSettled.PIN_TIMEOUT),
     ],
     ids=["card", "pin"],
 )
@@ -164,6 +164,7 @@ async def test_hold_an_envelope_back_beyond_its_deadline(
 
         world.phone.issuer_link.outgoing = Sends(kept, hold)
         payment_id = await world.ask()
+        await world.until(lambda: held)
         assert (await world.outcome(payment_id)).reason == reason
         world.phone.issuer_link.inject(held[0])
         over = await world.phone.wire.until(

@@ -134,7 +134,7 @@ async def test_flood_the_issuer(tmp_path: Path) -> None:
 async def test_a_shop_that_keeps_asking(tmp_path: Path) -> None:
     """Each request ends by itself; none of them reaches the reader; the next honest one is paid."""
     async with parties(
-        tmp_path, Times(issuer=Deadlines(approval=0.4)), person=Person(approves=None)
+        tmp_path, Times(issuer=Deadlines(approval=2.0)), person=Person(approves=None)
     ) as world:
         before = await world.balances()
         asked = [await world.ask(order=f"spam {number}") for number in range(6)]
