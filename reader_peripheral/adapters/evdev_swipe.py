@@ -9,11 +9,10 @@ from pathlib import Path
 
 from protocol.track_data import TrackFault
 from reader_peripheral.adapters.attached_device import LOOK_AGAIN_SECONDS, AttachedDevice, DeviceNode
+from reader_peripheral.adapters.attached_swiper import AttachedSwiper
 from reader_peripheral.adapters.input_events import EVENTS_SIZE, InputNode, KeyEvents, listed_devices
 from reader_peripheral.adapters.key_map import UsKeyboard
-from reader_peripheral.adapters.wedge_swipe import WedgeSwiper
 from reader_peripheral.input_settings import DeviceMatch, SwiperSettings
-from reader_peripheral.ports import SwipeResult
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def find_keyboard(match: DeviceMatch, sys: Path = Path("/sys"), dev: Path = Path
     return None
 
 
-class EvdevSwiper(WedgeSwiper):
+class EvdevSwiper(AttachedSwiper):
     """Implements ports.Swiper for a keyboard device, from attaching to closing grabbed."""
 
     def __init__(
@@ -55,16 +54,6 @@ class EvdevSwiper(WedgeSwiper):
             EVENTS_SIZE,
             look_again_seconds,
         )
-
-    async def open(self, on_swipe: Callable[[SwipeResult], None]) -> None:
-        """Take the device, now or as soon as it is plugged in."""
-        await super().open(on_swipe)
-        self._device.start()
-
-    async def close(self) -> None:
-        """Give the device back."""
-        self._device.stop()
-        await super().close()
 
     def _on_read(self, read: memoryview) -> None:
         for key in self._key_events.keys(read):

@@ -21,9 +21,8 @@ from typing import Final
 
 from protocol.track_data import TrackError, TrackFault
 from reader_peripheral.adapters.attached_device import LOOK_AGAIN_SECONDS, AttachedDevice, DeviceNode
-from reader_peripheral.adapters.wedge_swipe import WedgeSwiper
+from reader_peripheral.adapters.attached_swiper import AttachedSwiper
 from reader_peripheral.input_settings import DeviceIdentity, DeviceMatch, SwiperSettings
-from reader_peripheral.ports import SwipeResult
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ def find_hidraw(match: DeviceMatch, sys: Path = Path("/sys"), dev: Path = Path("
     return None
 
 
-class MagtekSwiper(WedgeSwiper):
+class MagtekSwiper(AttachedSwiper):
     """Implements ports.Swiper. With no device in its settings it is any device of MagTek's."""
 
     def __init__(
@@ -132,16 +131,6 @@ class MagtekSwiper(WedgeSwiper):
             _ROOM,
             look_again_seconds,
         )
-
-    async def open(self, on_swipe: Callable[[SwipeResult], None]) -> None:
-        """Take the device, now or as soon as it is plugged in."""
-        await super().open(on_swipe)
-        self._device.start()
-
-    async def close(self) -> None:
-        """Give the device back."""
-        self._device.stop()
-        await super().close()
 
     def _on_report(self, report: memoryview) -> None:
         if not self.armed:
