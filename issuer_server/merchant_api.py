@@ -35,7 +35,7 @@ from protocol.identifiers import Digest, PaymentId, check_payment_id
 LONGEST_WAIT: Final = 60.0
 """Seconds of one long poll."""
 
-_SECONDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?")
+_SECONDS = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,3})?")
 
 
 class MerchantApi:

@@ -191,8 +191,8 @@ def _cursor(prefix: str) -> Document:
 _WAIT: Final = _parameter(
     "wait",
     "query",
-    {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
-    "Seconds to wait for its end.",
+    {"type": "string", "pattern": r"^(60|[0-5]?[0-9])(\.[0-9]{1,3})?$", "examples": ["30"]},
+    "Seconds to wait for its end, at most 60.",
 )
 _SEEN: Final = _parameter(
     "seen",
