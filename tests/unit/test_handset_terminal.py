@@ -105,10 +105,20 @@ async def test_a_wrong_key_says_which_are_right(pty: Pty) -> None:
     await pty.until("Press A to approve or D to decline")
 
 
-async def test_what_was_typed_before_the_request_is_no_answer(pty: Pty) -> None:
+async def test_what_was_typed_before_the_request_is_no_answer(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, take = asyncio.Event(), pty.screen._answer
+
+    def noting(key: str) -> Answer | None:
+        heard.set()
+        return take(key)
+
+    monkeypatch.setattr(pty.screen, "_answer", noting)
     waiting = asyncio.create_task(pty.screen.next_answer())
     pty.type("a")
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await heard.wait()
     pty.screen.ask(REQUEST, 60)
     pty.type("d")
     async with asyncio.timeout(5):
@@ -255,7 +265,9 @@ async def test_a_piped_answer_waits_for_its_request() -> None:
     piped = Piped("approve\n")
     with TerminalScreen(piped.source, piped.output) as screen:
         waiting = asyncio.create_task(screen.next_answer())
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            while screen._keyboard._keys.empty():  # noqa: ASYNC110 - a thread fills it
+                await asyncio.sleep(0)
         assert not waiting.done()
         screen.ask(REQUEST, 60)
         async with asyncio.timeout(5):
@@ -287,9 +299,10 @@ async def test_seconds_are_said_aloud_where_no_line_can_be_rewritten() -> None:
     piped = Piped("")
     with TerminalScreen(piped.source, piped.output) as screen:
         screen.ask(REQUEST, 5.05)
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(4):
+            while "5 seconds left" not in piped.output.getvalue():  # noqa: ASYNC110 - a plain StringIO
+                await asyncio.sleep(0.01)
         await screen.close()
-    assert "5 seconds left" in piped.output.getvalue()
     piped.source.close()
 
 
