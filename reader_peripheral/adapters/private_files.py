@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -31,7 +32,7 @@ def read_private(path: Path) -> str | None:
     except UnicodeDecodeError:
         raise damaged(path) from None
     except OSError as problem:
-        raise PrivateFileError(f"{path} cannot be read: {problem.strerror}.") from None
+        raise PrivateFileError(f"{path} cannot be read: {_why(problem)}") from None
 
 
 def write_private(path: Path, text: str) -> None:
@@ -48,7 +49,7 @@ def write_private(path: Path, text: str) -> None:
         beside.replace(path)
         _sync(path.parent)
     except OSError as problem:
-        raise PrivateFileError(f"{path} cannot be written: {problem.strerror}.") from None
+        raise PrivateFileError(f"{path} cannot be written: {_why(problem)}") from None
 
 
 def remove_private(path: Path) -> None:
@@ -56,7 +57,14 @@ def remove_private(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as problem:
-        raise PrivateFileError(f"{path} cannot be removed: {problem.strerror}.") from None
+        raise PrivateFileError(f"{path} cannot be removed: {_why(problem)}") from None
+
+
+def _why(problem: OSError) -> str:
+    """What is forgotten most is sudo: an installed reader's files are the service's alone."""
+    if problem.errno in (errno.EACCES, errno.EPERM):
+        return f"{problem.strerror}. It belongs to another account: run the command with sudo."
+    return f"{problem.strerror}."
 
 
 def _sync(directory: Path) -> None:

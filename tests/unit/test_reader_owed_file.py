@@ -11,7 +11,12 @@ import pytest
 
 from reader_peripheral import screens
 from reader_peripheral.adapters.owed_file import OwedFile
-from reader_peripheral.adapters.private_files import PrivateFileError
+from reader_peripheral.adapters.private_files import (
+    PrivateFileError,
+    read_private,
+    remove_private,
+    write_private,
+)
 from reader_peripheral.alarms import Alarm, Alarms
 from reader_peripheral.owed_outcomes import MOST_OWED, OwedOutcome, OwedOutcomes
 from reader_peripheral.session import Session
@@ -29,6 +34,17 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "owed.json").stat().st_mode) == 0o600
     file.keep(())
     assert OwedFile(tmp_path).load() == ()
+
+
+def test_a_file_of_another_account_asks_for_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for method in ("open", "mkdir", "unlink"):  # root, as whom tests may run, is forbidden nothing
+        monkeypatch.setattr(Path, method, forbidden)
+    for use in (read_private, remove_private, lambda path: write_private(path, "")):
+        with pytest.raises(PrivateFileError, match="run the command with sudo"):
+            use(tmp_path / "identity.seed")
 
 
 @pytest.mark.parametrize(
