@@ -127,6 +127,11 @@ class FakePort:
         assert self.node is not None
         self.node.send(what, chunk)
 
+    @property
+    def all_read(self) -> bool:
+        """Whether what was sent has been taken."""
+        return self.node is not None and not self.node._reads
+
     def unplug(self) -> None:
         assert self.node is not None
         node, self.node = self.node, None

@@ -17,6 +17,7 @@ from reader_peripheral.adapters.evdev_swipe import EvdevSwiper
 from reader_peripheral.adapters.key_map import UsKeyboard
 from reader_peripheral.input_settings import SwiperKind, SwiperSettings
 from reader_peripheral.ports import SwipeResult
+from tests.unit.eventually import eventually
 from tests.unit.reader_input_fakes import (
     CAPS_LOCK,
     DROPPED,
@@ -160,24 +161,27 @@ async def test_a_swipe_that_began_before_it_was_wanted_is_no_bad_swipe(desk: Des
     desk.swiper.disarm()
     whole = typed(f"{TRACK2}\r")
     desk.port.send(whole[: 24 * 30])
-    await asyncio.sleep(0)
-    await asyncio.sleep(0.01)
+    await eventually(lambda: desk.port.all_read)
     desk.swiper.arm()
     desk.port.send(whole[24 * 30 :])
-    await asyncio.sleep(IDLE * 3)
+    await eventually(lambda: desk.port.all_read)
+    await asyncio.sleep(IDLE * 3)  # it is silence that ends a swipe: this is how long it takes
     assert desk.results.empty()
     desk.port.send(whole)
     await desk.expect_card(TRACK2)
 
 
 async def test_a_reader_that_never_stops_typing_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk()
+    desk = Desk(idle_seconds=5.0)  # no pause of this machine's is the end of the swipe
     desk.swiper._longest_seconds = 0.1
     await desk.swiper.open(desk.take)
     desk.swiper.arm()
-    for _ in range(20):
+
+    def typed_on() -> bool:
         desk.port.send(tap(5))
-        await asyncio.sleep(0.01)
+        return not desk.results.empty()
+
+    await eventually(typed_on)
     assert await desk.next() is TrackFault.TIMEOUT
     await desk.swiper.close()
 
@@ -188,9 +192,7 @@ async def test_unplugged_between_swipes_it_is_waited_for(
     caplog.set_level(logging.INFO)
     first = desk.port.node
     desk.port.unplug()
-    async with asyncio.timeout(5):
-        while desk.port.looked < 6:  # noqa: ASYNC110 - nothing tells of looking and finding nothing
-            await asyncio.sleep(0.005)
+    await eventually(lambda: desk.port.looked >= 6)
     assert first is not None
     assert first.closed
     assert not desk.swiper._device.present
@@ -204,9 +206,7 @@ async def test_unplugged_between_swipes_it_is_waited_for(
 
 async def test_unplugged_in_the_middle_of_a_swipe_is_a_bad_swipe(desk: Desk) -> None:
     desk.port.send(typed(TRACK2[:20]))
-    async with asyncio.timeout(5):
-        while not desk.swiper._length:  # noqa: ASYNC110 - the swiper tells nobody of single characters
-            await asyncio.sleep(0.001)
+    await eventually(lambda: desk.swiper._length)
     desk.port.unplug()
     assert await desk.next() is TrackFault.KEYS_LOST
     desk.port.plug()
@@ -258,9 +258,7 @@ async def test_closing_while_it_waits_ends_the_waiting() -> None:
     desk.port.node = None
     await desk.swiper.open(desk.take)
     await desk.swiper.close()
-    looked = desk.port.looked
-    await asyncio.sleep(0.05)
-    assert desk.port.looked == looked
+    assert desk.swiper._device._timer is None, "it would look again"
 
 
 def test_every_character_of_the_us_layout_comes_back() -> None:

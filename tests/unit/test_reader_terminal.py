@@ -17,6 +17,7 @@ from protocol.track_data import Swipe
 from reader_peripheral import screens
 from reader_peripheral.adapters.terminal import TerminalInput
 from reader_peripheral.ports import Key, SwipeResult
+from tests.unit.eventually import eventually
 
 TRACK1 = "%B4000002760003184^SUZUKI/HANAKO^30121010000000000000?"
 TRACK2 = ";4000002760003184=30121010000000000000?"
@@ -115,7 +116,8 @@ async def test_a_swipe_that_is_not_wanted_is_thrown_away(tty: Desk) -> None:
     tty.type(TRACK2 + "\r")
     await tty.until(keys=1)
     tty.terminal.swiper.arm()
-    await asyncio.sleep(0)
+    tty.type("\x1b")  # what was typed before it has been read once this is heard
+    await eventually(lambda: tty.keys[-1:] == [Key.CANCEL])
     assert tty.swipes == []
 
 
@@ -144,8 +146,7 @@ async def test_a_terminal_that_goes_away_is_no_busy_loop() -> None:
     desk = Desk(TerminalInput(slave), master)
     await desk.open()
     os.close(master)
-    await asyncio.sleep(0.05)
-    assert desk.terminal._ended
+    await eventually(lambda: desk.terminal._ended)
     desk.terminal._saved = None  # there is nothing to restore any more
     await desk.terminal.close()
     os.close(slave)
@@ -155,11 +156,10 @@ async def test_a_pipe_gives_each_line_when_it_is_wanted(pipe: tuple[int, int]) -
     desk = Desk(TerminalInput(pipe[0]), pipe[1])
     await desk.open()
     desk.type(f"{TRACK2}\n4711\n")
-    await asyncio.sleep(0.02)
-    assert (desk.keys, desk.swipes) == ([], []), "nobody wanted anything"
+    assert not desk.terminal._listening, "nobody wanted anything"
     desk.terminal.swiper.arm()
     await desk.until(swipes=1)
-    await asyncio.sleep(0.02)
+    assert not desk.terminal._listening
     assert desk.keys == []
     desk.terminal.want_pin(True)
     await desk.until(keys=17)
@@ -190,8 +190,7 @@ async def test_the_end_of_a_pipe_ends_listening(pipe: tuple[int, int]) -> None:
     await desk.open()
     os.close(pipe[1])
     desk.terminal.swiper.arm()
-    await asyncio.sleep(0.05)
-    assert desk.terminal._ended
+    await eventually(lambda: desk.terminal._ended)
     desk.terminal.want_pin(True)
     await desk.terminal.close()
 
