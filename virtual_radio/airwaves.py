@@ -39,6 +39,7 @@ class Airwaves(LocalLink):
         super().__init__()  # type: ignore[no-untyped-call]
         self.in_range = True
         self._conditions = conditions
+        self._began: float | None = None
         self._chance = random.Random(conditions.seed)  # noqa: S311 - a model of the weather, no secret
         self._paths: dict[int, _Path] = {}
 
@@ -145,9 +146,15 @@ class Airwaves(LocalLink):
         path = self._paths.get(id(source))
         if path is None or path.source is not source:
             self._forget_closed()
-            air = Air(self._conditions, self._chance, asyncio.get_running_loop().time())
+            air = Air(self._conditions, self._chance, self._first_event())
             path = self._paths[id(source)] = _Path(source, air)
         return path
+
+    def _first_event(self) -> float:
+        """When the air's events began. Both directions of a link share them, as in a real connection event."""
+        if self._began is None:
+            self._began = asyncio.get_running_loop().time()
+        return self._began
 
     def _forget_closed(self) -> None:
         """A connection closed in order leaves its path behind, for a last packet that is still on the way."""

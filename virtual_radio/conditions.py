@@ -12,6 +12,8 @@ LINK_LAYER_PAYLOAD: Final = 251
 """Bytes of L2CAP in one LE data packet, with data length extension (Core 5.4, 6.B.4.5.10)."""
 SUPERVISION_TIMEOUT: Final = 0.42
 """Seconds: BlueZ's default."""
+_EVENT_SLACK: Final = 1e-3
+"""Of an interval: timers and floats are this exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ class Air:
 
     def _wait_until(self, now: float) -> None:
         interval = self._conditions.connection_interval
-        soonest = int((now - self._established) / interval) + 1
+        # An answer to what was heard at an event is given at that event's time, or a rounding error before
+        # it: it waits for the next one all the same.
+        soonest = int((now - self._established) / interval + _EVENT_SLACK) + 1
         if soonest > self._event:
             self._event, self._used = soonest, 0
 

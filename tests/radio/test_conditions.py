@@ -162,3 +162,12 @@ async def test_what_was_notified_before_goodbye_arrives(connect: Connect, start_
         await reader.server.disconnect()
         await handset.gone.wait()
         assert [handset.notified.get_nowait()[0] for _ in range(handset.notified.qsize())] == list(range(10))
+
+
+@pytest.mark.parametrize("event", range(1, 200))
+def test_the_answer_at_an_event_waits_for_the_next(event: int) -> None:
+    interval, established = 0.03, 8549.474365017
+    air = Air(RadioConditions(connection_interval=interval), random.Random(0), established)
+    heard = established + event * interval
+    for now in (heard - 1e-9, heard, heard + 1e-9):
+        assert air.arrival(23, now) == established + (event + 1) * interval
