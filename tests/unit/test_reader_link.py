@@ -319,6 +319,8 @@ async def test_a_stranger_in_the_resume_window_is_hung_up_on_and_the_session_goe
         radio.write("stranger", said)
     await soon(lambda: bool(radio.hung_up))
     assert radio.hung_up == ["stranger"]
+    errors = [value for uuid, value in radio.server.notified if value[0] & 0x3F == 6 and value[0] & 0x80]
+    assert len(errors) == (said is not None), "garbage is answered; who is slow hears nothing"
     link.send(MessageType.CARD_ENVELOPE, ENVELOPE)
     await phone.join(handlers, "resumed")
     await phone.talk(lambda: received(phone) == [ENVELOPE])
