@@ -205,8 +205,10 @@ async def test_unplugged_between_swipes_it_is_waited_for(
 
 
 async def test_unplugged_in_the_middle_of_a_swipe_is_a_bad_swipe(desk: Desk) -> None:
+    desk.swiper._idle_seconds = 60.0  # no pause of this machine's ends the swipe before its device goes
     desk.port.send(typed(TRACK2[:20]))
     await eventually(lambda: desk.swiper._length)
+    desk.swiper._idle_seconds = IDLE
     desk.port.unplug()
     assert await desk.next() is TrackFault.KEYS_LOST
     desk.port.plug()
