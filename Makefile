@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez test-long bench lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-fuzz test-long bench lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -35,6 +35,9 @@ test-browser: $(BENCH_READY) ## the phone's page in Chromium (Debian: chromium f
 
 test-bluez: $(READY) ## all four parties on real BlueZ and USB, in QEMU (Debian: qemu-system-x86 mmdebstrap)
 	BLIND_RELAY_BENCH=1 $(BIN)/python -m pytest tests/bluez $(ARGS)
+
+test-fuzz: $(BENCH_READY) ## a running issuer against its own description
+	BLIND_RELAY_FUZZ=1 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 test-long: $(READY) ## hundreds of payments in seeded bad weather, and one cut everywhere: make test-long ARGS='--runs 800'
 	@mkdir -p build
