@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez test-fuzz test-long bench lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-fuzz test-long explore bench lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -43,6 +43,9 @@ test-long: $(READY) ## hundreds of payments in seeded bad weather, and one cut e
 	@mkdir -p build
 	$(BIN)/python -m tests.long.payments_in_bad_weather --runs 400 --json build/bad-weather.json $(ARGS)
 	$(BIN)/python -m tests.long.payments_in_bad_weather --sweep --json build/sweep.json
+
+explore: $(READY) ## every order of events with a hostile phone, in larger worlds (minutes)
+	$(BIN)/python -m tests.long.explore_further $(ARGS)
 
 bench: $(READY) ## what the system adds to a person's own time
 	$(BIN)/python -m benchmarks.handset_added_time

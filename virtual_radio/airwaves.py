@@ -151,7 +151,7 @@ class Airwaves(LocalLink):
         return path
 
     def _first_event(self) -> float:
-        """When the air's events began. Both directions of a link share them, as in a real connection event."""
+        """When the air's events began. Both directions of a link share them, as real ones do."""
         if self._began is None:
             self._began = asyncio.get_running_loop().time()
         return self._began
