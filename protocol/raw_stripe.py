@@ -56,15 +56,18 @@ def decode_bits(bits: Sequence[int], track: RawTrack, into: bytearray, at: int =
     alphabet = track.value
     if len(into) - at < alphabet.longest:
         raise ValueError("no room for a track")
-    furthest, worst = -1, TrackFault.NOTHING_READ
+    # A track read the wrong way round can begin with a tiny one that is right in itself, such as `;?`: of two
+    # good readings the longer one is what was written.
+    readings = []
     for backwards in (False, True):
         count, fault = _decode(bits, backwards, alphabet, into, at)
-        if fault is None:
-            return count
         into[at : at + alphabet.longest] = bytes(alphabet.longest)
-        if count > furthest:
-            furthest, worst = count, fault
-    raise TrackError(worst)
+        readings.append((fault is None, count, not backwards, fault))
+    _, count, forwards, fault = max(readings, key=lambda reading: reading[:3])
+    if fault is not None:
+        raise TrackError(fault)
+    _decode(bits, not forwards, alphabet, into, at)
+    return count
 
 
 def _decode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.raw_stripe import RawTrack, decode_bits
@@ -99,6 +99,7 @@ def test_what_is_decoded_goes_behind_what_is_there_and_is_a_swipe() -> None:
         decode_bits([], RawTrack.ONE, bytearray(78))
 
 
+@example("4777:=>4", True, 0)  # the wrong way round it begins with the bits of `;?`
 @given(st.text("0123456789=:<>", min_size=1, max_size=37), st.booleans(), st.integers(0, 9))
 def test_any_data_comes_back(data: str, backwards: bool, lead: int) -> None:
     text = f";{data}?"
