@@ -39,6 +39,7 @@ class Job:
             "LANG": "C.UTF-8",
             "TERM": "xterm",
             "COLUMNS": "200",
+            "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
             **order["environment"],
         }

@@ -58,7 +58,16 @@ class Machine:
         _pack_luggage(self._folder)
         with (self._folder / "qemu.log").open("w") as log:
             self._process = subprocess.Popen(
-                ["nice", "-n", "10", *_qemu(image, self._folder, memory_mib)],
+                # It shall not outlive a test run that is killed.
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    "nice",
+                    "-n",
+                    "5",
+                    *_qemu(image, self._folder, memory_mib),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
