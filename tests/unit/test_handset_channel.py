@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from issuer_server.handset_channel import SESSION_MEMORY
-from issuer_server.handset_session import MOST_UNACKNOWLEDGED, HandsetSession, SessionBroken
+from issuer_server.handset_session import MOST_UNACKNOWLEDGED
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import PaymentRecord
 from protocol.identifiers import PaymentId
@@ -394,37 +394,3 @@ async def test_stopping_closes_the_sockets(tmp_path: Path) -> None:
             await phone.heard("payment_request")
         assert (await phone.heard("result", payment_id, ack=False))["reason"] == "issuer_restarted"
         assert await phone.closed() == 1001
-
-
-def test_the_session_numbers_and_keeps() -> None:
-    session = HandsetSession("s")
-    for text in (b'{"type":"a"}', b'{"type":"b"}', b'{"type":"c"}'):
-        session.push(text)
-    assert [json.loads(text)["seq"] for _, text in session.frames_after(0)] == [1, 2, 3]
-    session.acknowledge(2)
-    session.acknowledge(1)  # late, and no harm
-    assert [seq for seq, _ in session.frames_after(0)] == [3]
-    assert session.can_resume(2)
-    assert session.can_resume(3)
-    for impossible in (1, 4, -1, "2", None, True):
-        assert not session.can_resume(impossible)
-
-
-def test_the_session_takes_each_frame_once_and_none_out_of_order() -> None:
-    session = HandsetSession("s")
-    assert session.is_new(1)
-    session.took(1)
-    assert not session.is_new(1)
-    session.took(1)
-    assert session.received == 1
-    for impossible in (3, 0, -1, "2", None, 2.0):
-        with pytest.raises(SessionBroken):
-            session.is_new(impossible)
-
-
-def test_the_session_has_a_bound() -> None:
-    session = HandsetSession("s")
-    for _ in range(MOST_UNACKNOWLEDGED):
-        session.push(b"{}")
-    with pytest.raises(SessionBroken):
-        session.push(b"{}")
