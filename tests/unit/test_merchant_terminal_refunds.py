@@ -1,0 +1,116 @@
+"""The command's refunds, and its patience with an issuer that says no."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from merchant_terminal.cli import Exit
+from merchant_terminal.refunding import hold_refund
+from protocol.money import currency, parse_amount
+from tests.unit import merchant_bench
+from tests.unit.merchant_bench import (
+    CHARGE,
+    PAID,
+    FakeIssuer,
+    run,
+    unanswered,
+)
+
+# The fixtures that both modules use.
+issuer = merchant_bench.issuer
+shop = merchant_bench.shop
+ready = merchant_bench.ready
+
+
+async def paid_payment(ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    ready.steps = list(PAID)
+    assert await run(shop, *CHARGE) == Exit.COMPLETED
+    capsys.readouterr()
+    return next(iter(ready.payments))
+
+
+async def test_refund_a_part_and_then_the_rest(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    assert await run(shop, "refund", payment, "--amount", "2.50") == Exit.COMPLETED
+    assert "USD 2.50 refunded: ref_" in (out := capsys.readouterr().out)
+    assert "Refunded so far: USD 2.50 of USD 12.50." in out
+    assert await run(shop, "refund", payment, "--json") == Exit.COMPLETED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["outcome"], told["refund"]["amount"], told["payment"]["refunded_amount"]) == (
+        "refunded",
+        1000,
+        1250,
+    )
+    assert await run(shop, "refund", payment) == Exit.BAD_INPUT
+    assert "more than is left" in capsys.readouterr().err
+    assert await run(shop, "status", payment) == Exit.COMPLETED
+    assert "Refunded" in capsys.readouterr().out
+    assert unanswered(shop) == []
+
+
+async def test_a_refund_whose_answer_is_lost_is_not_made_twice(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    monkeypatch.setenv("MERCHANT_TERMINAL_PATIENCE", "0")
+    ready.mishaps = [("/refunds", None)]
+    assert await run(shop, "refund", payment, "--amount", "1") == Exit.UNKNOWN
+    assert "NOT KNOWN" in capsys.readouterr().err
+    assert await run(shop, "refund", payment, "--amount", "1.00") == Exit.COMPLETED
+    out, err = capsys.readouterr()
+    assert "sent before" in err
+    assert "Refunded so far: USD 1.00" in out
+    assert await run(shop, "refund", payment, "--amount", "1") == Exit.COMPLETED
+    assert "Refunded so far: USD 2.00" in capsys.readouterr().out, "a new refund, now that the first is told"
+
+
+async def test_two_windows_share_one_refund(tmp_path: Path) -> None:
+    payment, amount = "pay_x", parse_amount("1", currency("USD"))
+    first, second = hold_refund(tmp_path, payment, amount), hold_refund(tmp_path, payment, amount)
+    assert (first.key, first.taken_up) == (second.key, not second.taken_up)
+    assert hold_refund(tmp_path, payment, None).key != first.key
+    first.answered()
+    second.answered()
+    assert hold_refund(tmp_path, payment, amount).key != first.key
+
+
+async def test_a_merchant_blocked_after_a_lost_answer_keeps_the_charge_open(
+    ready: FakeIssuer, shop: Path
+) -> None:
+    ready.mishaps = [("payments", None), ("payments", 403)]
+    assert await run(shop, *CHARGE) == Exit.BAD_INPUT
+    assert len(ready.payments) == 1, "the customer's phone rang"
+    assert len(unanswered(shop)) == 1
+
+
+async def test_a_command_in_a_message_is_not_broken_in_two(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(shop, "list") == Exit.BAD_INPUT
+    assert "merchant-terminal login --issuer" in capsys.readouterr().err.replace("\n", " ")
+
+
+async def test_it_waits_as_long_as_the_issuer_asks(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERCHANT_TERMINAL_PATIENCE", "5")
+    ready.steps, ready.mishaps, ready.retry_after = list(PAID), [("/v1/payments", 429)], "1"
+    began = time.monotonic()
+    assert await run(shop, *CHARGE) == Exit.COMPLETED
+    assert time.monotonic() - began >= 1.0
+    assert "asks to wait, trying again in 1 s" in capsys.readouterr().err
+
+
+async def test_a_wait_beyond_its_patience_is_told_at_once_and_nothing_was_charged(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.mishaps, ready.retry_after = [("/v1/payments", 429)], "3600"
+    assert await run(shop, *CHARGE) == Exit.UNKNOWN
+    assert "Nothing was charged" in capsys.readouterr().err
+    assert unanswered(shop) == []
