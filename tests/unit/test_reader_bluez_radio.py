@@ -27,6 +27,7 @@ from reader_peripheral.adapters.peripheral_radio import RadioError, Writer, Writ
 ADAPTER = "/org/bluez/hci0"
 PHONE = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_01"
 OTHER = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_02"
+NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 
 
 class MockBus:
@@ -52,11 +53,7 @@ class MockBus:
     async def call(self, message: Message) -> Message:
         self.calls.append(message)
         if self.silent:
-            return Message(
-                message_type=MessageType.ERROR,
-                reply_serial=1,
-                error_name="org.freedesktop.DBus.Error.NoReply",
-            )
+            return Message(message_type=MessageType.ERROR, reply_serial=1, error_name=NO_REPLY)
         if message.member == "Set":
             self.properties[message.body[1]] = message.body[2].value
         body: list[Any] = []
