@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,8 @@ RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
 NAME_LIMIT: Final = 20
 """Characters of an advertised name; a reader's has seven (protocol.gatt)."""
 _DETAIL_LIMIT: Final = 120
+_SWITCHING_SECONDS: Final = 5.0
+"""For a scan to start or stop; milliseconds, unless the platform hangs."""
 
 _DENIED: Final = frozenset(
     {
@@ -108,7 +111,7 @@ class ReaderSearch:
         if self._backends.scanner is not None:
             extra["backend"] = self._backends.scanner
         over = asyncio.timeout(seconds)
-        async with BleakScanner(room.take, **extra):
+        async with _scanning(BleakScanner(room.take, **extra)):
             try:
                 async with over:
                     await _hear(room, enough, over, gather)
@@ -159,6 +162,32 @@ class ReaderSearch:
             # It is in range and says nothing of use: somebody else may have been quicker to connect.
             return ReaderInRange(one.label, one.rssi, None)
         return ReaderInRange(one.label, one.rssi, info.reader_id)
+
+
+@asynccontextmanager
+async def _scanning(scanner: BleakScanner) -> AsyncIterator[None]:
+    """Scan meanwhile. To start and to stop are done to the end, also when whoever wanted it no longer does.
+
+    A start that is abandoned half-way leaves bluetoothd scanning for us, and every later one is refused:
+    org.bluez.Error.InProgress, until this program ends.
+    """
+    starting = asyncio.create_task(scanner.start())
+    try:
+        await asyncio.shield(starting)
+        yield
+    finally:
+        stopping = asyncio.create_task(_stop_once_started(scanner, starting))
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            await asyncio.wait([stopping], timeout=_SWITCHING_SECONDS)
+            raise
+
+
+async def _stop_once_started(scanner: BleakScanner, starting: asyncio.Task[None]) -> None:
+    await asyncio.wait([starting], timeout=_SWITCHING_SECONDS)
+    if starting.done() and starting.exception() is None:
+        await scanner.stop()
 
 
 async def _hear(room: _Room, enough: Enough, over: asyncio.Timeout, gather: float) -> None:

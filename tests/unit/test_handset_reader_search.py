@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -155,3 +156,33 @@ def test_what_may_not_use_bluetooth_is_told_how_to_be_allowed() -> None:
     assert "usermod -aG bluetooth" in notice_text(trouble(denied), system="linux")
     assert "Privacy & Security" in notice_text(trouble(denied), system="darwin")
     assert "systemctl enable --now bluetooth" in notice_text(trouble(EOFError()), system="linux")
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_scan_given_up_at_any_moment_is_not_left_running(turns: int) -> None:
+    air = three_readers()
+    running = 0
+
+    class SlowScanner(air.backends().scanner):  # type: ignore[misc, name-defined]
+        """Like bluetoothd: on from the first word of a start, though its answer takes a while."""
+
+        async def start(self) -> None:
+            nonlocal running
+            running += 1
+            await asyncio.sleep(0)
+            await super().start()
+
+        async def stop(self) -> None:
+            nonlocal running
+            await super().stop()
+            await asyncio.sleep(0)
+            running -= 1
+
+    backends = dataclasses.replace(air.backends(), scanner=SlowScanner)
+    search = asyncio.create_task(ReaderSearch(backends).listen(5.0, lambda _: False))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert running == 0
