@@ -42,6 +42,7 @@ class Bluetooth:
         """Takes the lines `part`, `meet` and `cut`."""
         self.room.expect("radios are on")
         self.bluetoothd = self.start_bluetoothd()
+        self._stranger: GuestProgram | None = None
         self.plain_alias = self.adapter(READER_ADAPTER, "Alias")
         """What the reader's adapter is called while no reader runs."""
 
@@ -75,11 +76,14 @@ class Bluetooth:
         return self._guest.run("/usr/libexec/bluetooth/bluetoothd", "--version").strip()
 
     def stranger(self, task: str) -> GuestProgram:
-        """A central that is none of ours: see stranger.py."""
+        """A central that is none of ours: see stranger.py. There is one at a time."""
+        if self._stranger is not None and self._stranger.running:
+            self._stranger.kill()
         place = f"tcp-client:127.0.0.1:{_STRANGER_PORT}"
-        return self._guest.start(
+        self._stranger = self._guest.start(
             *(f"stranger, {task}", GUEST_PYTHON, "/luggage/stranger.py", place, READER_ADDRESS, task)
         )
+        return self._stranger
 
     @contextmanager
     def recording(self, adapter: str) -> Iterator[Recording]:
