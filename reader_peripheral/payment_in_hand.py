@@ -36,6 +36,7 @@ class Payment:
     offer: KeyOffer
     digest: Digest
     swipes_left: int
+    bad_swipes: int = 0
     fault: TrackFault = TrackFault.NOTHING_READ
     sent: list[Digest] = field(default_factory=list)
     card_envelope: Digest | None = None
@@ -56,6 +57,13 @@ class Payment:
     def refused_as(self) -> NotSettledReason:
         """The refusal's reason under the name that everybody else uses."""
         return REFUSAL_REASONS[self.refused or RefusalReason.READER_FAULT]
+
+    def count_bad_swipe(self, fault: TrackFault) -> bool:
+        """One try less; False when it was the last."""
+        self.fault = fault
+        self.bad_swipes += 1
+        self.swipes_left -= 1
+        return self.swipes_left > 0
 
     def owed(self) -> OwedOutcome:
         """What to keep when this payment is left without an outcome."""
@@ -103,7 +111,8 @@ class Payment:
             case Effect.SHOW_OFFER:
                 return screens.Offer(bill), Status.WAITING_FOR_CARD
             case Effect.SHOW_BAD_SWIPE:
-                return screens.BadSwipe(bill, self.fault, self.swipes_left), Status.WAITING_FOR_CARD
+                again = self.bad_swipes > 1
+                return screens.BadSwipe(bill, self.fault, self.swipes_left, again), Status.WAITING_FOR_CARD
             case Effect.SHOW_WORKING:
                 return screens.Working(bill), Status.PIN_READ if self.pin_envelope else Status.CARD_READ
             case Effect.SHOW_PIN:

@@ -53,6 +53,7 @@ class BadSwipe:
     bill: Bill
     fault: TrackFault
     swipes_left: int
+    again: bool = False  # the swipe before could not be used either
 
 
 @dataclass(frozen=True, slots=True)

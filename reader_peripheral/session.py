@@ -179,9 +179,8 @@ class Session:
         """A swipe could not be used."""
         if self._state is not State.AWAITING_SWIPE or self._payment is None:
             return []
-        self._payment.fault = fault
-        self._payment.swipes_left -= 1
-        return self._step(Event.SWIPE_BAD if self._payment.swipes_left else Event.SWIPE_BAD_LAST, now)
+        more = self._payment.count_bad_swipe(fault)
+        return self._step(Event.SWIPE_BAD if more else Event.SWIPE_BAD_LAST, now)
 
     def card_sealed(self, sealed: bytes, now: float) -> list[fx.Effects]:
         """The answer to SealCard."""

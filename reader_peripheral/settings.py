@@ -31,7 +31,8 @@ class Limits:
     pin_seconds: float = 60.0
     # From the reader's last message to 'unknown: do not pay again'. All being well the answer takes a second.
     answer_seconds: float = 30.0
-    result_seconds: float = 10.0
+    # Six pages of the smallest display: what went wrong, what to do, that nothing is paid, the amount.
+    result_seconds: float = 15.0
     # Section 6 of the design: a dropped link keeps the payment this long, then the key is forgotten.
     resume_seconds: float = 30.0
 

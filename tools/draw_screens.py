@@ -51,7 +51,7 @@ def all_screens(bill: screens.Bill) -> Iterator[tuple[str, screens.Screen]]:
     yield "offer", screens.Offer(bill)
     for fault in TrackFault:
         yield f"bad-swipe-{fault.value}", screens.BadSwipe(bill, fault, 2)
-    yield "bad-swipe-last", screens.BadSwipe(bill, TrackFault.TRACK_ERROR, 1)
+    yield "bad-swipe-last", screens.BadSwipe(bill, TrackFault.TRACK_ERROR, 1, again=True)
     yield "pin", screens.EnterPin(bill, "1111", 3, 0)
     yield "pin-typed", screens.EnterPin(bill, "1111", 3, 4)
     yield "pin-too-short", screens.EnterPin(bill, "1111", 3, 3, screens.PinHint.TOO_SHORT)

@@ -194,7 +194,7 @@ def test_bad_swipes_say_what_was_wrong_and_the_third_ends_it() -> None:
     assert bench.screen == screens.BadSwipe(BILL, TrackFault.LUHN, 2)
     assert isinstance(bench.effects[-1], fx.ArmSwiper)
     bench.bad_swipe(TrackFault.TOO_LONG)
-    assert bench.screen == screens.BadSwipe(BILL, TrackFault.TOO_LONG, 1)
+    assert bench.screen == screens.BadSwipe(BILL, TrackFault.TOO_LONG, 1, again=True)
     bench.bad_swipe()
     assert bench.state is State.REFUSED
     assert bench.refusal().reason is RefusalReason.UNREADABLE_CARD

@@ -49,7 +49,7 @@ def pixels(scale: int, text: str) -> int:
 def every_screen(bill: screens.Bill) -> Iterator[screens.Screen]:
     """All that a cardholder can meet."""
     yield screens.Offer(bill)
-    yield from (screens.BadSwipe(bill, fault, left) for fault in TrackFault for left in (1, 2, 8))
+    yield from (screens.BadSwipe(bill, fault, left, left == 1) for fault in TrackFault for left in (1, 2, 8))
     yield from (
         screens.EnterPin(bill, "1111", tries, stars, hint, again)
         for tries in (1, 2)

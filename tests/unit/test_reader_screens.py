@@ -22,7 +22,7 @@ BILL = screens.Bill("Kissaten Ao", Money(1200, currency("JPY")), "2 coffees")
 ALL_SCREENS: list[screens.Screen] = [
     screens.Idle(),
     screens.Offer(BILL),
-    *(screens.BadSwipe(BILL, fault, 2) for fault in TrackFault),
+    *(screens.BadSwipe(BILL, fault, 2, again) for fault in TrackFault for again in (False, True)),
     screens.EnterPin(BILL, "3184", 3, 0),
     screens.EnterPin(BILL, "3184", 1, 4, screens.PinHint.TOO_SHORT, again=True),
     screens.EnterPin(BILL, "3184", 3, 12, screens.PinHint.TOO_LONG),

@@ -146,7 +146,9 @@ async def test_bad_swipes_arm_the_swiper_again(shop: Shop) -> None:
     await shop.begin()
     for left in (2, 1):
         shop.swiper.swipe("%E?;E?")
-        assert shop.display.screens[-1] == screens.BadSwipe(BILL, TrackFault.TRACK_ERROR, left)
+        assert shop.display.screens[-1] == screens.BadSwipe(
+            BILL, TrackFault.TRACK_ERROR, left, again=left == 1
+        )
         assert shop.swiper.armed
     shop.swiper.swipe(";4000002760003185=30121010000000000000?")
     _, refusal = await shop.next(Refusal)
