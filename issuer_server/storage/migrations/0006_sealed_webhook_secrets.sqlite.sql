@@ -1,0 +1,13 @@
+-- The secrets that sign webhooks lay here in clear. From now on they are sealed under a key that is not in the database;
+-- the version of that key stands beside each. NULL: in clear still, until the server's next start seals it.
+
+ALTER TABLE webhook_endpoints ADD COLUMN sealed_by INTEGER;
+ALTER TABLE webhook_endpoints ADD COLUMN previous_sealed_by INTEGER;
+
+-- Work that follows a change of the schema and cannot be a part of it. Gone when it is done, so that a crash repeats it.
+CREATE TABLE chores (
+    name  TEXT PRIMARY KEY CHECK (name IN ('overwrite_clear_secrets'))
+) STRICT;
+
+-- Secrets replaced and endpoints removed earlier left theirs in free space of the file.
+INSERT INTO chores SELECT 'overwrite_clear_secrets' WHERE EXISTS (SELECT 1 FROM merchants);
