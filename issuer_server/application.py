@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from issuer_server.background import Background
@@ -82,7 +83,13 @@ class IssuerApplication:
         self._background = Background()
         effects = PaymentEffects(parts, self._payments)
         self._steps = PaymentSteps(
-            effects, parts.storage, parts.bus, parts.timers, parts.deadlines, self._background
+            effects,
+            parts.storage,
+            parts.bus,
+            parts.timers,
+            parts.deadlines,
+            self._background,
+            parts.observer,
         )
         self._desk = HandsetDesk(parts, self._payments, self._steps, self._background)
         self._stopping = asyncio.Event()
@@ -96,10 +103,15 @@ class IssuerApplication:
         """Payments of this process that have not ended."""
         return len(self._payments)
 
+    def states_in_flight(self) -> Counter[PaymentState]:
+        """How many of them are where."""
+        return Counter(live.shown_state for live in self._payments)
+
     async def start(self) -> list[PaymentRecord]:
         """End what an earlier run left in flight (and give it), then listen for phones."""
         swept = await self.parts.storage.sweep(self.parts.clock())
         for payment in swept:
+            self.parts.observer.payment_over(payment)
             _log.warning(
                 "payment %s: left in flight by an earlier run: not settled",
                 payment.id,
@@ -168,6 +180,7 @@ class IssuerApplication:
             case Created(payment):
                 live = LivePayment(payment)
                 self._payments.add(live)
+                self.parts.observer.payment_made(payment)
                 self._steps.start_deadline(live)
                 live.subscription = await self.parts.bus.subscribe(
                     payment_subject(payment.id), lambda payload: self._desk.heard(live, payload)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from issuer_server.bus.port import Bus
 from issuer_server.cards import CardKeys
 from issuer_server.deadlines import Timers
+from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import Limits
 from issuer_server.storage.port import Storage
@@ -31,6 +32,7 @@ class IssuerParts:
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts: int = 1
     limits: Limits = field(default_factory=Limits)
+    observer: Observer = NOBODY
     clock: Callable[[], float] = time.time
     entropy: Callable[[int], bytes] = secrets.token_bytes
     make_key: Callable[[bytes], PaymentKey] = PaymentKey.from_seed

@@ -211,6 +211,7 @@ class PaymentEffects:
 
     async def _tell_merchant(self, live: LivePayment) -> None:
         self._payments.forget(live)
+        self._parts.observer.payment_over(live.record)
         if live.subscription is not None:
             await live.subscription.end()
         await self._parts.bus.publish(moved_subject(live.id), b"")

@@ -15,6 +15,7 @@ from issuer_server.background import Background
 from issuer_server.bus.port import Bus, moved_subject
 from issuer_server.deadlines import Timers
 from issuer_server.live_payments import LivePayment
+from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import (
     DEADLINE_EVENTS,
     NOT_SETTLED_REASONS,
@@ -44,6 +45,7 @@ class PaymentSteps:
         timers: Timers,
         deadlines: Deadlines,
         background: Background,
+        observer: Observer = NOBODY,
     ) -> None:
         self._effects = effects.methods
         self._storage = storage
@@ -51,6 +53,7 @@ class PaymentSteps:
         self._timers = timers
         self._deadlines = deadlines
         self._background = background
+        self._observer = observer
 
     async def take(self, live: LivePayment, event: PaymentEvent) -> None:
         """Make the move for `event` and all that follows from it; the caller holds the lock.
@@ -67,6 +70,7 @@ class PaymentSteps:
                 if not live.state.is_final:  # the end is told once it is committed, by TELL_MERCHANT
                     await self._bus.publish(moved_subject(live.id), b"")
             live.pending = deque(move.effects)
+            self._observer.payment_moved(live.record, following, live.state)
             _log.info(
                 "payment %s: %s, %s%s",
                 live.id,
@@ -104,7 +108,8 @@ class PaymentSteps:
         while live.pending:
             effect = live.pending[0]
             try:
-                following = await self._effects[effect](live)
+                with self._observer.effect(live.record, effect):
+                    following = await self._effects[effect](live)
             except StaleState:
                 return await self._reconcile(live)
             except Exception as error:  # noqa: BLE001 - every failure must end the payment, not the process

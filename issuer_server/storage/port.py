@@ -27,6 +27,7 @@ from issuer_server.storage.records import (
     NewPayment,
     NewRefund,
     NewWebhookEndpoint,
+    Outbox,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
@@ -209,6 +210,16 @@ class WebhookStore(Protocol):
     async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
         """It said that it is gone: nothing is sent there any more, and nothing waits."""
         ...
+
+
+class Watched(Protocol):
+    """What readiness and metrics ask."""
+
+    async def check_writable(self) -> None:
+        """Write to the disk, changing nothing; raises StorageError where that does not work."""
+        ...
+
+    async def outbox(self) -> Outbox: ...
 
 
 class Administration(Protocol):

@@ -296,3 +296,13 @@ class DueWebhook:
     payload: str = field(repr=False)
     attempts: int
     """Failed ones so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Webhooks that have not arrived: those to be sent (again), and those that were given up."""
+
+    waiting: int
+    given_up: int
+    oldest_at: float | None
+    """Since when the longest waiting one waits."""

@@ -9,7 +9,7 @@ import pytest
 
 from issuer_server.payment import PaymentState
 from issuer_server.storage.port import NotFound, RefundRefused
-from issuer_server.storage.records import NewWebhookEndpoint, PaymentChanges, SettleResult
+from issuer_server.storage.records import NewWebhookEndpoint, Outbox, PaymentChanges, SettleResult
 from protocol.identifiers import WebhookEndpointId, mint
 from protocol.messages import NotSettled
 
@@ -48,6 +48,26 @@ async def test_each_end_of_a_payment_is_told_to_each_endpoint_of_its_merchant(wo
     assert told[f"msg_{declined.id}"]["data"]["payment"]["reason"] == "declined"
     assert told[f"msg_{left.id}"]["data"]["payment"]["reason"] == "issuer_restarted"
     assert {body["type"] for body in told.values()} == {"payment.completed", "payment.not_settled"}
+
+
+async def test_the_outbox_counts_what_waits_and_what_was_given_up(world):
+    assert await world.storage.outbox() == Outbox(0, 0, None)
+    await endpoint(world)
+    await world.settled()
+    await world.settled()
+    first, second = await due(world)
+    before = await world.storage.outbox()
+    assert (before.waiting, before.given_up) == (2, 0)
+    assert before.oldest_at == pytest.approx(world.now, abs=0.001)
+    await world.storage.webhook_failed(first.message_id, first.endpoint_id, None, "HTTP status 500")
+    await world.storage.webhook_delivered(second.message_id, second.endpoint_id)
+    assert await world.storage.outbox() == Outbox(0, 1, None)
+
+
+async def test_that_it_can_be_written_changes_nothing(world):
+    payment = await world.create()
+    await world.storage.check_writable()
+    assert await world.storage.payment(payment.id) == payment
 
 
 async def test_a_refund_is_told_once_and_a_refused_one_never(world):

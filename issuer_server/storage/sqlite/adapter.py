@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import PaymentState
 from issuer_server.storage.migrations import migrations
 from issuer_server.storage.port import StorageError
@@ -25,6 +26,7 @@ from issuer_server.storage.records import (
     NewPayment,
     NewRefund,
     NewWebhookEndpoint,
+    Outbox,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
@@ -34,7 +36,13 @@ from issuer_server.storage.records import (
     WebhookEndpoint,
 )
 from issuer_server.storage.sqlite import administration, directory, ledger, payments, refunds, webhooks
-from issuer_server.storage.sqlite.connection import check_up_to_date, connect, migrate, take_server_lock
+from issuer_server.storage.sqlite.connection import (
+    check_up_to_date,
+    connect,
+    migrate,
+    rewrite_version,
+    take_server_lock,
+)
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
 from protocol.identifiers import (
@@ -62,14 +70,14 @@ class SqliteStorage:
         self._lock = lock
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteStorage:
+    async def open(cls, path: Path, observer: Observer = NOBODY) -> SqliteStorage:
         """For the server: takes the file for itself, creates or migrates it; raises StorageError.
 
         Opening waits for the disk: call it before the server takes requests. The caller sweeps.
         """
         lock = take_server_lock(path)
         try:
-            return cls._start(path, lock)
+            return cls._start(path, lock, observer)
         except BaseException:
             lock.close()
             raise
@@ -80,7 +88,9 @@ class SqliteStorage:
         return cls._start(path, None)
 
     @classmethod
-    def _start(cls, path: Path, lock: sqlite3.Connection | None) -> SqliteStorage:
+    def _start(
+        cls, path: Path, lock: sqlite3.Connection | None, observer: Observer = NOBODY
+    ) -> SqliteStorage:
         if lock is None and not path.exists():
             raise StorageError(f"there is no database at {path}: run `issuer-server init` first")
         connection = connect(path)
@@ -93,7 +103,11 @@ class SqliteStorage:
             connection.close()
             raise
         reading.execute("PRAGMA query_only = ON")
-        return cls(GroupCommit(connection, Batching.WRITE), GroupCommit(reading, Batching.READ), lock)
+        return cls(
+            GroupCommit(connection, Batching.WRITE, observer),
+            GroupCommit(reading, Batching.READ, observer),
+            lock,
+        )
 
     async def close(self) -> None:
         """Finish what is queued, then let the file go."""
@@ -101,6 +115,14 @@ class SqliteStorage:
         await self._writer.close()
         if self._lock is not None:
             self._lock.close()
+
+    # How it is.
+
+    async def check_writable(self) -> None:
+        await self._writer.submit(rewrite_version)
+
+    async def outbox(self) -> Outbox:
+        return await self._reader.submit(webhooks.outbox)
 
     # Payments.
 

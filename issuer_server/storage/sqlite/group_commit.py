@@ -15,10 +15,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
+from issuer_server.observing import NOBODY, Observer
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.sqlite.connection import storage_error
 
@@ -52,8 +54,11 @@ class _Entry:
 class GroupCommit:
     """Runs operations on its own thread; `submit` belongs to the event loop that created it."""
 
-    def __init__(self, connection: sqlite3.Connection, batching: Batching) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, batching: Batching, observer: Observer = NOBODY
+    ) -> None:
         self._connection = connection
+        self._observer = observer
         self._batching = batching
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
@@ -96,7 +101,11 @@ class GroupCommit:
                     break
             open_for_more = entry is not None
             if batch:
+                started = time.perf_counter()
                 self._run(batch)
+                self._observer.committed(
+                    self._batching.name.lower(), len(batch), time.perf_counter() - started
+                )
                 self._wake_loop(batch)
 
     def _run(self, batch: list[_Entry]) -> None:

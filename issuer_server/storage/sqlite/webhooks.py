@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from issuer_server.storage.port import NotFound
-from issuer_server.storage.records import DueWebhook, NewWebhookEndpoint, WebhookEndpoint
+from issuer_server.storage.records import DueWebhook, NewWebhookEndpoint, Outbox, WebhookEndpoint
 from issuer_server.webhooks import Message
 from protocol.identifiers import MerchantId, WebhookEndpointId
 
@@ -23,6 +23,10 @@ _DUE = (
     " JOIN webhook_endpoints e ON e.id = m.endpoint_id"
     " WHERE m.place <= ?2 AND NOT e.disabled ORDER BY m.next_ms, m.id"
 )
+_OUTBOX = (
+    "SELECT count(next_ms), count(*) - count(next_ms), min(created_ms) FILTER (WHERE next_ms IS NOT NULL)"
+    " FROM webhook_messages"
+)
 _ENDPOINTS = (
     "SELECT id, merchant_id, url, disabled,"
     " (SELECT count(*) FROM webhook_messages WHERE endpoint_id = e.id AND next_ms IS NOT NULL),"
@@ -31,6 +35,12 @@ _ENDPOINTS = (
     " ORDER BY created_ms DESC LIMIT 1)"
     " FROM webhook_endpoints e WHERE ?1 IS NULL OR merchant_id = ?1 ORDER BY created_ms, id"
 )
+
+
+def outbox(connection: sqlite3.Connection) -> Outbox:
+    """What has not arrived."""
+    waiting, given_up, oldest = connection.execute(_OUTBOX).fetchone()
+    return Outbox(waiting, given_up, None if oldest is None else oldest / 1000)
 
 
 def listening(connection: sqlite3.Connection, merchant_id: MerchantId) -> bool:
