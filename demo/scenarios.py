@@ -124,7 +124,8 @@ _ALL = (
     Scenario(
         "insufficient-funds",
         "not enough money on the account",
-        "Card and PIN are right, but Hanako has 900 yen left. The ledger posts all of it or nothing.",
+        "Hanako approves, but she has 900 yen left. The ledger holds the whole price or nothing, and her"
+        " issuer asks for no card.",
         NotSettled.INSUFFICIENT_FUNDS,
         purse=900,
     ),

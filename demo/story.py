@@ -304,7 +304,7 @@ class Story:
             self._tell_opened(needs_digits=True)
         reason = getattr(record, "reason", None)
         facts: dict[str, Json] = {"state": getattr(record, "state", None), "reason": reason}
-        self._key_made |= event == "reader_accepted"
+        self._key_made |= event == "funds_held"
         if event in ISSUER_DOES:
             text, steps = ISSUER_DOES[event]
             self.tell(Event.ISSUER, text, Party.ISSUER, steps=steps, facts={"what": event, **facts})

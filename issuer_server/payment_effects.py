@@ -17,7 +17,7 @@ from issuer_server.live_payments import LivePayment, LivePayments
 from issuer_server.outcomes import sign_outcome
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import Effect, PaymentEvent, PaymentState
-from issuer_server.storage.records import PaymentChanges, SettleResult
+from issuer_server.storage.records import HoldResult, PaymentChanges, SettleResult
 from protocol.errors import BlindRelayError
 from protocol.messages import MOST_TRIES, PROTOCOL_VERSION, KeyOffer, PinRequest
 from protocol.sealing import SEED_SIZE
@@ -40,6 +40,7 @@ class PaymentEffects:
             Effect.STORE: self._store,
             Effect.PUSH_REQUEST: self._push_request,
             Effect.LOOK_UP_READER: self._look_up_reader,
+            Effect.HOLD_FUNDS: self._hold_funds,
             Effect.MAKE_KEY_OFFER: self._make_key_offer,
             Effect.SEND_KEY_OFFER: self._send_key_offer,
             Effect.OPEN_CARD: self._open_card,
@@ -111,6 +112,17 @@ class PaymentEffects:
         if reader.cardholder_id != live.record.cardholder_id:
             return PaymentEvent.READER_NOT_CARDHOLDERS
         return PaymentEvent.READER_BLOCKED if reader.blocked else PaymentEvent.READER_ACCEPTED
+
+    async def _hold_funds(self, live: LivePayment) -> PaymentEvent:
+        changes, now = self._changes(live), self._parts.clock()
+        match await self._parts.storage.hold(live.id, live.record.state, now, changes):
+            case HoldResult.HELD:
+                self._stored(live, PaymentState.APPROVED, changes, now)
+                return PaymentEvent.FUNDS_HELD
+            case HoldResult.INSUFFICIENT_FUNDS:
+                return PaymentEvent.FUNDS_INSUFFICIENT
+            case HoldResult.STALE:
+                raise StaleState(live.id)
 
     async def _make_key_offer(self, live: LivePayment) -> None:
         assert live.hello is not None

@@ -9,9 +9,8 @@ from issuer_server.commands import webhooks
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.output import print_fields, print_rows, status
 from issuer_server.ledger import check_trial_balance
-from issuer_server.storage.records import Balance
 from protocol.identifiers import check_cardholder_id, check_merchant_id
-from protocol.money import currency, format_money, parse_amount
+from protocol.money import Currency, currency, format_money, parse_amount
 
 
 def add_parsers(commands: Commands) -> None:
@@ -142,7 +141,8 @@ async def fund_cardholder(arguments: argparse.Namespace) -> None:
         balances = await desk.storage.balances(cardholder_id)
     now = next(each for each in balances if each.currency == money.currency)
     print_fields(
-        {"id": cardholder_id, "added": format_money(money), "balance": balance_text(now)}, arguments.json
+        {"id": cardholder_id, "added": format_money(money), "balance": balance_text(now.minor, now.currency)},
+        arguments.json,
     )
 
 
@@ -157,7 +157,9 @@ async def show_balances(arguments: argparse.Namespace) -> None:
             "kind": each.kind,
             "currency": each.currency.code,
             "minor": each.minor,
-            "balance": balance_text(each),
+            "balance": balance_text(each.minor, each.currency),
+            "held": balance_text(each.held, each.currency),
+            "available": balance_text(each.available, each.currency),
         }
         for each in shown
     ]
@@ -165,8 +167,8 @@ async def show_balances(arguments: argparse.Namespace) -> None:
     check_trial_balance(everything)
 
 
-def balance_text(balance: Balance) -> str:
+def balance_text(minor: int, of: Currency) -> str:
     """A balance as people read it; unlike a payment's Money it may be zero, negative or longer."""
-    whole, fraction = divmod(abs(balance.minor), 10**balance.currency.exponent)
-    decimals = f".{fraction:0{balance.currency.exponent}d}" if balance.currency.exponent else ""
-    return f"{balance.currency.code} {'-' if balance.minor < 0 else ''}{whole:,}{decimals}"
+    whole, fraction = divmod(abs(minor), 10**of.exponent)
+    decimals = f".{fraction:0{of.exponent}d}" if of.exponent else ""
+    return f"{of.code} {'-' if minor < 0 else ''}{whole:,}{decimals}"

@@ -18,6 +18,7 @@ from issuer_server.storage.records import (
     Created,
     DueWebhook,
     HandsetRecord,
+    HoldResult,
     IdempotencyClaim,
     MerchantRecord,
     NewCard,
@@ -115,6 +116,19 @@ class Storage(Protocol):
         """Compare and set the state (`expected` may equal `to`); False where the payment is not in it."""
         ...
 
+    async def hold(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        now: float,
+        changes: PaymentChanges = NO_CHANGES,
+    ) -> HoldResult:
+        """Set the payment's amount aside and set the state approved, both or neither.
+
+        Whatever ends the payment releases the hold in the same transaction.
+        """
+        ...
+
     async def settle(
         self,
         payment_id: PaymentId,
@@ -123,7 +137,7 @@ class Storage(Protocol):
         now: float,
         changes: PaymentChanges = NO_CHANGES,
     ) -> SettleResult:
-        """Post cardholder to merchant and set the state completed, both or neither."""
+        """Post cardholder to merchant, out of the hold, and set the state completed; both or neither."""
         ...
 
     async def refund(self, new: NewRefund, idempotency: IdempotencyClaim) -> RefundRecord:

@@ -145,6 +145,16 @@ class RefundRecord:
     created_at: float
 
 
+class HoldResult(Enum):
+    """Whether the money is there and set aside. In every case but HELD nothing was written."""
+
+    HELD = "held"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    """Less is available than the payment asks for: the balance, less what other payments hold of it."""
+    STALE = "stale"
+    """The payment was no longer in the expected state."""
+
+
 class SettleResult(Enum):
     """How a settlement ended. In every case but SETTLED nothing was written."""
 
@@ -260,6 +270,13 @@ class Balance:
     kind: str
     currency: Currency
     minor: int
+    held: int = 0
+    """Of it, what payments in flight have set aside."""
+
+    @property
+    def available(self) -> int:
+        """What a new payment can still ask for."""
+        return self.minor - self.held
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from issuer_server.payment import PaymentState
 from issuer_server.storage.records import (
     NO_CHANGES,
     CardRecord,
+    HoldResult,
     PaymentChanges,
     PaymentRecord,
     ReaderRecord,
@@ -85,6 +86,19 @@ class Tables:
             return False
         self._write(payment_id, to, changes)
         return True
+
+    async def hold(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        now: float,
+        changes: PaymentChanges = NO_CHANGES,
+    ) -> HoldResult:
+        """There is always money enough."""
+        if self.payments[payment_id].state is not expected:
+            return HoldResult.STALE
+        self._write(payment_id, PaymentState.APPROVED, changes)
+        return HoldResult.HELD
 
     async def settle(
         self,

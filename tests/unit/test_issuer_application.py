@@ -337,9 +337,10 @@ async def test_the_pin_deadline_begins_anew_with_each_attempt(tmp_path: Path) ->
 
 
 async def test_s23_a_balance_that_does_not_reach(issuer: Bench) -> None:
-    payment_id, request = await issuer.pin_asked(minor=100_001)
-    await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request))
+    payment_id = await issuer.ringing(minor=100_001)
+    await issuer.approve(payment_id)
     await not_settled(issuer, payment_id, NotSettled.INSUFFICIENT_FUNDS, phone_told=True)
+    assert "key_offer" not in issuer.phone.heard_kinds(payment_id)  # no card is asked for in vain
 
 
 async def test_two_payments_for_one_phone_do_not_touch_each_other(issuer: Bench) -> None:

@@ -17,6 +17,7 @@ from issuer_server.storage.records import (
     Created,
     DueWebhook,
     HandsetRecord,
+    HoldResult,
     IdempotencyClaim,
     MerchantRecord,
     NewCard,
@@ -151,6 +152,17 @@ class SqliteStorage:
             lambda connection: payments.advance(
                 connection, payment_id, expected, to, changes, milliseconds(now)
             )
+        )
+
+    async def hold(
+        self,
+        payment_id: PaymentId,
+        expected: PaymentState,
+        now: float,
+        changes: PaymentChanges = NO_CHANGES,
+    ) -> HoldResult:
+        return await self._writer.submit(
+            lambda connection: payments.hold(connection, payment_id, expected, milliseconds(now), changes)
         )
 
     async def settle(

@@ -11,6 +11,7 @@ from issuer_server.payment import PaymentState
 from issuer_server.storage.port import CallsLimited, IdempotencyMismatch, MerchantRefused, StorageError
 from issuer_server.storage.records import (
     Created,
+    HoldResult,
     IdempotencyClaim,
     NewPayment,
     PaymentChanges,
@@ -148,6 +149,24 @@ def advance(
     if to.is_final and (payment := by_id(connection, payment_id)) is not None:
         _announce_end(connection, payment)
     return True
+
+
+def hold(
+    connection: sqlite3.Connection,
+    payment_id: PaymentId,
+    expected: PaymentState,
+    now_ms: int,
+    changes: PaymentChanges,
+) -> HoldResult:
+    """The hold and the state, both or neither; a trigger releases it with the state that ends the payment."""
+    payment = by_id(connection, payment_id)
+    if payment is None or payment.state is not expected:
+        return HoldResult.STALE
+    if not ledger.hold(connection, payment_posting(payment), now_ms):
+        return HoldResult.INSUFFICIENT_FUNDS
+    if not advance(connection, payment_id, expected, PaymentState.APPROVED, changes, now_ms):
+        raise StorageError("the payment changed inside its own transaction")
+    return HoldResult.HELD
 
 
 def settle(
