@@ -25,14 +25,14 @@ from reader_peripheral.adapters.service_manager import ServiceManager
 from reader_peripheral.commands import hardware, learn
 from reader_peripheral.devices import input_devices
 from reader_peripheral.process_hardening import harden_process
+from reader_peripheral.remedies import install_extra, ours
 from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
 from reader_peripheral.settings_file import SETTINGS_VARIABLE, SYSTEM_SETTINGS, settings_path
 from reader_peripheral.texts import Language
 
 _NOT_ENROLLED = (
-    "This reader is not enrolled yet. Get a code from the issuer (issuer-server reader add), then run:"
-    " reader-peripheral enrol"
+    "This reader is not enrolled yet. Get a code from the issuer (issuer-server reader add), then run: "
 )
 
 
@@ -121,7 +121,7 @@ def _identity(options: argparse.Namespace) -> int:
     store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None:
-        raise BlindRelayError(_NOT_ENROLLED)
+        raise BlindRelayError(_NOT_ENROLLED + ours("enrol"))
     print(f"Reader {reader_id_text(reader_id(SigningKey.from_seed(seed).public_key))}")
     if issuer is None:
         print("Not enrolled yet.")
@@ -166,7 +166,7 @@ def _run(options: argparse.Namespace) -> int:
     store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None or issuer is None:
-        raise BlindRelayError(_NOT_ENROLLED)
+        raise BlindRelayError(_NOT_ENROLLED + ours("enrol"))
     devices = settings.read_settings(settings_path(options.settings))
     harden_process()
     key = SigningKey.from_seed(seed)
@@ -185,9 +185,7 @@ def _radio(
         try:
             from reader_peripheral.adapters.simulated_radio import ServedVirtualRadio
         except ModuleNotFoundError:
-            raise RadioError(
-                "The virtual radio is not installed. Run: pip install 'blind-relay[demo]'"
-            ) from None
+            raise RadioError(f"The virtual radio is not installed. {install_extra('demo')}") from None
         return ServedVirtualRadio(
             place.host, place.port, options.btsnoop, options.radio_interval or 0.0, options.radio_loss or 0.0
         )

@@ -6,6 +6,7 @@ from protocol.errors import InputError
 from reader_peripheral.adapters.terminal import TerminalInput
 from reader_peripheral.input_settings import KeypadKind, KeypadSettings, SwiperKind, SwiperSettings
 from reader_peripheral.ports import Keypad, Swiper
+from reader_peripheral.remedies import install_extra, ours
 
 
 def input_devices(
@@ -20,7 +21,7 @@ def input_devices(
     if swiper.kind is not SwiperKind.TERMINAL and swiper.device and swiper.device == keypad.device:
         raise InputError(
             "invalid_settings",
-            "[swiper] and [keypad] are the same device. Run: reader-peripheral learn",
+            f"[swiper] and [keypad] are the same device. Run: {ours('learn', root=True)}",
         )
     return _swiper(swiper, terminal), _keypad(keypad, terminal)
 
@@ -53,6 +54,6 @@ def _keypad(settings: KeypadSettings, terminal: TerminalInput) -> Keypad:
             except ModuleNotFoundError:
                 raise InputError(
                     "invalid_settings",
-                    '[keypad] kind "gpio" needs gpiod. Run: pip install gpiod',
+                    f'[keypad] kind "gpio" needs gpiod. {install_extra("reader")}',
                 ) from None
             return GpioKeypad(settings)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import re
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
+from reader_peripheral.remedies import SERVICE, install_extra, install_reader, let_use, ours
 from reader_peripheral.settings import DisplayKind, ReaderSettings
 
-SERVICE = "blind-relay-reader.service"
 _COMMAND_SECONDS = 5.0
 _RESTART = f"sudo systemctl restart {SERVICE}"
 # What was tried with bless 0.3.0; older ones may work.
@@ -104,9 +103,9 @@ def service(machine: Machine) -> Iterator[Finding]:
     elif active == "active":
         yield Finding("service", Level.OK, f"{SERVICE} runs, and is {enabled}")
     elif enabled in (None, "", "not-found"):
-        yield Finding("service", Level.NOTE, "not installed", "Run: sudo packaging/install-reader.sh")
+        yield Finding("service", Level.NOTE, "not installed", install_reader())
     else:
-        remedy = f"Run: sudo systemctl enable --now {SERVICE}; its log: journalctl -u {SERVICE}"
+        remedy = f"See: journalctl -u {SERVICE}, and run: sudo systemctl enable --now {SERVICE}"
         yield Finding("service", Level.NOTE, f"{SERVICE} is {active} and {enabled}", remedy)
 
 
@@ -201,9 +200,8 @@ def inputs(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
 
     for what, section in (("swiper", settings.swiper), ("keypad", settings.keypad)):
         if section.kind in (SwiperKind.TERMINAL, KeypadKind.TERMINAL):
-            yield _terminal(
-                machine, what, f"With a device plugged in, run: sudo reader-peripheral learn {what}"
-            )
+            remedy = f"With a device plugged in, run: {ours(f'learn {what}', root=True)}"
+            yield _terminal(machine, what, remedy)
             continue
         if section.kind not in (SwiperKind.KEYBOARD, KeypadKind.KEYBOARD):
             continue
@@ -213,17 +211,17 @@ def inputs(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
             if listed.types and section.device.matches(listed.identity)
         ]
         if not found:
-            remedy = f"Plug it in, or if it is another one now, run: reader-peripheral learn {what}"
+            remedy = f"Plug it in, or if it is another one now, run: {ours(f'learn {what}', root=True)}"
             yield Finding(what, Level.FAULT, f"{section.device} is not there", remedy)
             continue
         if len(found) > 1:
-            remedy = f"Tell them apart by port: reader-peripheral learn {what}"
+            remedy = f"Tell them apart by port: {ours(f'learn {what}', root=True)}"
             yield Finding(what, Level.FAULT, f"{len(found)} devices are {section.device}", remedy)
             continue
         try:
             InputNode(found[0].node).close()
         except PermissionError:
-            remedy = _join("input")
+            remedy = let_use(found[0].node, "input")
             yield Finding(what, Level.FAULT, f"{found[0].node} may not be read by this user", remedy)
         except OSError as problem:
             if machine.run("systemctl", "is-active", SERVICE) == "active":
@@ -250,7 +248,8 @@ def raw_devices(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]
         if nodes:
             yield _node(machine, "swiper", str(nodes[0]), "input")
         else:
-            remedy = "Plug it in; in keyboard mode it is another kind: reader-peripheral learn swiper"
+            learn = ours("learn swiper", root=True)
+            remedy = f"Plug it in; in keyboard mode it is another kind: {learn}"
             yield Finding("swiper", Level.FAULT, "no MagTek reader in HID mode is there", remedy)
     if settings.keypad.kind is KeypadKind.GPIO:
         yield _node(machine, "keypad", settings.keypad.chip, "gpio")
@@ -263,7 +262,7 @@ def raw_devices(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]
     else:
         node = _node(machine, "display", f"/dev/i2c-{display.i2c_bus}", "i2c")
         if not machine.path(f"/dev/i2c-{display.i2c_bus}").exists():
-            remedy = "Run: sudo raspi-config nonint do_i2c 0, then sudo modprobe i2c-dev"
+            remedy = "Run: sudo raspi-config nonint do_i2c 0 && sudo modprobe i2c-dev"
             node = Finding("display", Level.FAULT, f"I2C bus {display.i2c_bus} is off", remedy)
         yield node
 
@@ -275,9 +274,7 @@ def font(settings: ReaderSettings) -> Iterator[Finding]:
     try:
         from reader_peripheral.adapters.oled_picture import find_font
     except ModuleNotFoundError as problem:
-        yield Finding(
-            "font", Level.FAULT, f"{problem.name} is not installed", "Run: pip install 'blind-relay[reader]'"
-        )
+        yield Finding("font", Level.FAULT, f"{problem.name} is not installed", install_extra("reader"))
         return
     from reader_peripheral.paged_display import DisplayError
 
@@ -294,21 +291,12 @@ def _terminal(machine: Machine, what: str, remedy: str) -> Finding:
     return Finding(what, Level.NOTE, "is this terminal", remedy)
 
 
-def _join(group: str) -> str:
-    """For the account that looks: with sudo it is the service's, whoever called it."""
-    try:
-        account = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container may run under a number without a name
-        account = "$USER"
-    return f"Run: sudo usermod -aG {group} {account}, and log in again or restart the service"
-
-
 def _node(machine: Machine, what: str, node: str, group: str) -> Finding:
     path = machine.path(node)
     if not path.exists():
         return Finding(what, Level.FAULT, f"{node} is not there", f"Check [{what}] in the settings.")
     if not machine.usable(path):
-        remedy = _join(group)
+        remedy = let_use(path, group)
         return Finding(what, Level.FAULT, f"{node} may not be used by this user", remedy)
     return Finding(what, Level.OK, node)
 

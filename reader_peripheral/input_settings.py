@@ -12,6 +12,7 @@ from protocol.errors import InputError
 from protocol.track_data import Sentinels
 from reader_peripheral.matrix_keys import Layout
 from reader_peripheral.ports import Key
+from reader_peripheral.remedies import ours
 
 _U16: Final = range(0x10000)
 _KEY_CODES: Final = range(1, 0x300)  # up to KEY_MAX of linux/input-event-codes.h
@@ -211,7 +212,7 @@ class KeypadSettings:
 
 
 def _which(what: str) -> InputError:
+    learn = ours(f"learn {what}", root=True)
     return InputError(
-        f"invalid_{what}",
-        f'"keyboard" needs to know which: run "reader-peripheral learn {what}", or give vendor and product.',
+        f"invalid_{what}", f'"keyboard" needs to know which: give vendor and product, or run: {learn}'
     )

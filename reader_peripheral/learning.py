@@ -16,6 +16,7 @@ from typing import Final
 
 from protocol.errors import BlindRelayError
 from reader_peripheral.input_settings import DeviceIdentity, SwiperKind
+from reader_peripheral.remedies import ours
 from reader_peripheral.settings_edit import Value, with_values
 
 QUIET_SECONDS: Final = 0.6
@@ -108,7 +109,8 @@ def write_settings(path: Path, role: Role, values: Mapping[str, Value | None]) -
         beside.replace(path)
     except OSError as problem:
         raise LearningError(
-            f"{path} cannot be written: {problem.strerror}. Try: sudo, or --settings FILE"
+            f"{path} cannot be written: {problem.strerror}. Say where with --settings FILE,"
+            f" or run: {ours('learn', root=True)}"
         ) from None
 
 
@@ -124,4 +126,4 @@ async def listen(listener: Listener, seconds: float) -> Candidate:
     if listener.stopped:
         raise LearningError("Stopped; nothing was written.")
     what = "No card was read" if listener.role is Role.SWIPER else "No key was pressed"
-    raise LearningError(f"{what}. Is the {listener.role} plugged in? See: reader-peripheral doctor")
+    raise LearningError(f"{what}. Is the {listener.role} plugged in? See: {ours('doctor')}")

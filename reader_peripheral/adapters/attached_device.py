@@ -6,7 +6,10 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
+
+from reader_peripheral.remedies import join_group, let_use
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +132,8 @@ class AttachedDevice:
 def _remedy(what: str, problem: OSError) -> str:
     match problem.errno:
         case errno.EACCES | errno.EPERM:
-            return (
-                f"the {what} may not be opened: add this user to the group 'input', and install the udev rule"
-            )
+            remedy = let_use(Path(problem.filename), "input") if problem.filename else join_group("input")
+            return f"the {what} may not be opened. {remedy}"
         case errno.EBUSY:
             return f"another program has grabbed the {what}: stop it (is a second reader-peripheral running?)"
         case _:

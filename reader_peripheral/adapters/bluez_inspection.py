@@ -14,6 +14,7 @@ from dbus_next.constants import BusType, MessageType
 from dbus_next.message import Message
 
 from reader_peripheral.doctor import Finding, Level
+from reader_peripheral.remedies import join_group, ours
 
 _ANSWER_SECONDS = 5.0
 _ADAPTER = "org.bluez.Adapter1"
@@ -28,8 +29,8 @@ async def adapters(wanted: str | None) -> list[Finding]:
     try:
         objects = await asyncio.wait_for(_managed_objects(), _ANSWER_SECONDS)
     except PermissionError as problem:
-        remedy = "Run: sudo usermod -aG bluetooth $USER, and log in again"
-        return [Finding("D-Bus", Level.FAULT, f"this user may not speak to bluetoothd ({problem})", remedy)]
+        seen = f"this user may not speak to bluetoothd ({problem})"
+        return [Finding("D-Bus", Level.FAULT, seen, join_group("bluetooth"))]
     except TimeoutError:
         # A bus that knows bluetoothd and cannot start it: no kernel support, or no adapter ever seen.
         remedy = "Run: sudo systemctl restart bluetooth; does /sys/class/bluetooth have an adapter?"
@@ -39,7 +40,9 @@ async def adapters(wanted: str | None) -> list[Finding]:
         return [Finding("bluetoothd", Level.FAULT, "does not run", remedy)]
     except Exception as problem:  # noqa: BLE001 - dbus-next raises a dozen kinds; all mean that there is no bus
         seen = f"there is no system bus here ({type(problem).__name__}): Bluetooth cannot be looked at"
-        remedy = "Run: sudo apt install dbus bluez, and start it; without Bluetooth, --radio virtual-serve:…"
+        without = ours("run --radio virtual-serve:127.0.0.1:7901")
+        install = "sudo apt install dbus bluez && sudo systemctl start bluetooth"
+        remedy = f"Without Bluetooth, run: {without}; with it, run: {install}"
         return [Finding("D-Bus", Level.FAULT, seen, remedy)]
     return list(_judged(objects, wanted))
 

@@ -33,6 +33,7 @@ from reader_peripheral.adapters.peripheral_radio import (
     Writer,
     WriteRefused,
 )
+from reader_peripheral.remedies import ours
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +84,8 @@ class BluezRadio:
             await server.setup_task
         except Exception as problem:  # noqa: BLE001 - bless raises plain Exception, dbus-next a dozen kinds
             raise RadioError(
-                f"Bluetooth cannot be used ({type(problem).__name__}). Is bluetoothd running (systemctl"
-                " status bluetooth), is an adapter there (bluetoothctl list), may this user use D-Bus?"
-                " Without Bluetooth: --radio virtual-serve:127.0.0.1:7901"
+                f"Bluetooth cannot be used ({type(problem).__name__}). Without it, run:"
+                f" {ours('run --radio virtual-serve:127.0.0.1:7901')}; to find out why, run: {ours('doctor')}"
             ) from None
         self._server, self._bus = server, server.bus
         self._name = name

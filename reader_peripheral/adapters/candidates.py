@@ -14,6 +14,7 @@ from reader_peripheral.adapters.input_events import EVENTS_SIZE, InputNode, KeyE
 from reader_peripheral.adapters.magtek_hid import MAGTEK, HidrawNode, listed_hidraws
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
 from reader_peripheral.learning import Candidate, LearningError, Listener, Role
+from reader_peripheral.remedies import SERVICE, ours
 
 _UP, _DOWN = 0, 1
 _CONTROLS: Final = (29, 97)
@@ -140,9 +141,7 @@ def _take(path: Path) -> InputNode:
 def _none_taken(role: Role, problems: list[OSError]) -> str:
     codes = {problem.errno for problem in problems}
     if errno.EBUSY in codes:
-        return "A program has grabbed a keyboard. Stop the reader first: systemctl stop blind-relay-reader"
+        return f"A program has grabbed a keyboard. Stop the reader first: sudo systemctl stop {SERVICE}"
     if codes & {errno.EACCES, errno.EPERM}:
-        return "The keyboards may not be read. Add this user to the group 'input', or use sudo."
-    return (
-        f"There is no keyboard and no MagTek reader here: plug the {role} in. See: reader-peripheral doctor"
-    )
+        return f"The keyboards may not be read. Run: {ours(f'learn {role}', root=True)}"
+    return f"There is no keyboard and no MagTek reader here: plug the {role} in. See: {ours('doctor')}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import gpiod
@@ -21,6 +22,7 @@ from protocol.errors import BlindRelayError
 from reader_peripheral.input_settings import KeypadSettings
 from reader_peripheral.matrix_keys import Contact, MatrixKeys
 from reader_peripheral.ports import Key
+from reader_peripheral.remedies import let_use
 
 SCAN_SECONDS: Final = 0.005
 _CONSUMER: Final = "blind-relay keypad"
@@ -95,7 +97,7 @@ def _remedy(chip: str, problem: OSError | ValueError) -> str:
         case errno.ENOENT:
             return f"There is no {chip}. See the chips there are: gpiodetect"
         case errno.EACCES | errno.EPERM:
-            return f"{chip} may not be opened: add this user to the group 'gpio'."
+            return f"{chip} may not be opened. {let_use(Path(chip), 'gpio')}"
         case errno.EBUSY:
             return "Another program or a device tree overlay uses one of the keypad's lines. See: gpioinfo"
         case _:

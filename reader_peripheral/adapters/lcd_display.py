@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gpiod
@@ -14,6 +15,7 @@ from RPLCD.lcd import BaseCharLCD
 from reader_peripheral.kana import in_cells
 from reader_peripheral.layout import Page, character_pages
 from reader_peripheral.paged_display import DisplayError, PagedDisplay
+from reader_peripheral.remedies import let_use
 from reader_peripheral.settings import DisplayKind, DisplaySettings
 from reader_peripheral.texts import Language, describe
 
@@ -130,7 +132,7 @@ def _i2c(settings: DisplaySettings) -> Callable[[], Any]:
             )
         except PermissionError:
             raise DisplayError(
-                f"This user may not use {place}. Run: sudo usermod -aG i2c $USER, then log in again."
+                f"This user may not use {place}. {let_use(Path(f'/dev/i2c-{bus}'), 'i2c')}"
             ) from None
         except OSError:
             raise DisplayError(
@@ -152,9 +154,7 @@ def _gpio(settings: DisplaySettings) -> Callable[[], Any]:
                 config={pins: gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.INACTIVE)},
             )
         except PermissionError:
-            raise DisplayError(
-                f"This user may not use {chip}. Run: sudo usermod -aG gpio $USER, then log in again."
-            ) from None
+            raise DisplayError(f"This user may not use {chip}. {let_use(Path(chip), 'gpio')}") from None
         except OSError as problem:
             raise DisplayError(
                 f"The display's lines on {chip} cannot be used: {problem.strerror}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import luma.core.error
@@ -12,6 +13,7 @@ from luma.oled.device import sh1106, ssd1306
 from reader_peripheral.adapters.oled_picture import ROW_HEIGHT, Pen, draw_page, find_font
 from reader_peripheral.layout import Page, picture_pages
 from reader_peripheral.paged_display import DisplayError, PagedDisplay
+from reader_peripheral.remedies import let_use
 from reader_peripheral.settings import DisplayKind, DisplaySettings
 from reader_peripheral.texts import Language, describe
 
@@ -72,7 +74,7 @@ def oled_display(settings: DisplaySettings, language: Language) -> PagedDisplay:
             return _DRIVERS[settings.kind](serial, rotate=settings.rotate // 90)
         except luma.core.error.DevicePermissionError:
             raise DisplayError(
-                f"This user may not use {place}. Run: sudo usermod -aG i2c $USER, then log in again."
+                f"This user may not use {place}. {let_use(Path(f'/dev/i2c-{settings.i2c_bus}'), 'i2c')}"
             ) from None
         except (luma.core.error.Error, OSError):
             raise DisplayError(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from pathlib import Path
 
 from protocol.errors import BlindRelayError
+from reader_peripheral.remedies import as_owner, ours
 
 
 class PrivateFileError(BlindRelayError):
@@ -16,7 +18,7 @@ class PrivateFileError(BlindRelayError):
 
 def damaged(path: Path) -> PrivateFileError:
     """What to say of a file whose content makes no sense."""
-    return PrivateFileError(f"{path} is damaged. Restore it from a backup, or enrol again with --replace.")
+    return PrivateFileError(f"{path} is damaged. Restore it from a backup, or run: {ours('enrol --replace')}")
 
 
 def read_private(path: Path) -> str | None:
@@ -25,7 +27,8 @@ def read_private(path: Path) -> str | None:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
-                raise PrivateFileError(f"{path} can be read by others. Run: chmod 600 {path}")
+                remedy = as_owner(f"chmod 600 {shlex.quote(str(path))}")
+                raise PrivateFileError(f"{path} can be read by others. Run: {remedy}")
             return file.read()
     except FileNotFoundError:
         return None

@@ -17,6 +17,7 @@ from reader_peripheral import doctor, screens, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.ports import Display
+from reader_peripheral.remedies import install_extra, ours
 from reader_peripheral.settings import DisplayKind, DisplaySettings, ReaderSettings
 from reader_peripheral.settings_file import settings_path
 from reader_peripheral.texts import Language
@@ -75,8 +76,7 @@ def display_of(wanted: DisplaySettings, language: Language) -> Display:
                 return lcd_display(wanted, language)
     except ModuleNotFoundError as problem:
         raise BlindRelayError(
-            f"The display needs {problem.name}, which is not installed."
-            " Run: pip install 'blind-relay[reader]'"
+            f"The display needs {problem.name}, which is not installed. {install_extra('reader')}"
         ) from None
 
 
@@ -142,8 +142,7 @@ def _bluez(adapter: str | None) -> list[Finding]:
     try:
         from reader_peripheral.adapters.bluez_inspection import adapters
     except ModuleNotFoundError as problem:
-        remedy = "Run: pip install 'blind-relay[reader]'"
-        return [Finding("D-Bus", Level.FAULT, f"{problem.name} is not installed", remedy)]
+        return [Finding("D-Bus", Level.FAULT, f"{problem.name} is not installed", install_extra("reader"))]
     return asyncio.run(adapters(adapter))
 
 
@@ -155,7 +154,7 @@ def _enrolled(options: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("enrolment", Level.FAULT, f"{folder} cannot be used", str(problem))
         return
     if issuer is None:
-        remedy = "Get a code from the issuer (issuer-server reader add), then run: reader-peripheral enrol"
+        remedy = f"Get a code from the issuer (issuer-server reader add), then run: {ours('enrol')}"
         yield Finding("enrolment", Level.FAULT, f"not enrolled in {folder}", remedy)
     else:
         yield Finding("enrolment", Level.OK, f"with {issuer.issuer_id}, in {folder}")

@@ -231,7 +231,7 @@ async def test_started_without_the_device_it_waits() -> None:
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
-    [(errno.EACCES, "group 'input'"), (errno.EBUSY, "another program"), (errno.EIO, "cannot be opened")],
+    [(errno.EACCES, "usermod -aG input "), (errno.EBUSY, "another program"), (errno.EIO, "cannot be opened")],
 )
 async def test_a_device_that_cannot_be_had_is_said_with_its_remedy_and_tried_again(
     caplog: pytest.LogCaptureFixture, number: int, remedy: str

@@ -103,7 +103,7 @@ async def test_control_c_still_stops(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "remedy"), [(13, "group 'input'"), (16, "Stop the reader first"), (19, "plug the swiper in")]
+    ("number", "remedy"), [(13, "learn swiper"), (16, "Stop the reader first"), (19, "plug the swiper in")]
 )
 async def test_keyboards_that_cannot_be_had_are_said(desk: Desk, number: int, remedy: str) -> None:
     desk.problem = OSError(number, "why")

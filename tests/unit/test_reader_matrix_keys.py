@@ -123,6 +123,6 @@ def test_a_chip_that_is_not_there_is_said_with_its_remedy() -> None:
         GpioWires("/dev/gpiochip-none", (1,), (2,))
 
 
-@pytest.mark.parametrize(("number", "word"), [(13, "group 'gpio'"), (16, "gpioinfo"), (22, "row_lines")])
+@pytest.mark.parametrize(("number", "word"), [(13, "usermod -aG gpio "), (16, "gpioinfo"), (22, "row_lines")])
 def test_other_errors_of_the_chip_are_said_too(number: int, word: str) -> None:
     assert word in gpio_keypad._remedy("/dev/gpiochip0", OSError(number, "x"))
