@@ -155,6 +155,10 @@ class PhoneFace(_Surface):
         self._stop_asking()
         self._shows(ending)
 
+    def amend(self, ending: Ending) -> None:
+        """See Screen."""
+        self._shows(ending)
+
     async def next_answer(self) -> ScreenAnswer:
         """See Screen."""
         return await self._answers.get()

@@ -20,17 +20,17 @@ from handset_client.adapters.radio import BLUETOOTH, open_radio
 from handset_client.adapters.terminal_screen import TerminalScreen
 from handset_client.commands import enrolment, readers
 from handset_client.commands.page import page
-from handset_client.effects import Ending, Notice
+from handset_client.effects import Shown
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import CredentialRefusedError, Screen
 from handset_client.relay_call import Patience
-from handset_client.scripted import ScriptedScreen, Shown, approve_below
+from handset_client.scripted import ScriptedScreen, approve_below
 from handset_client.service import HandsetService
 from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
-from handset_client.wording import STEPS, ending_text, notice_text, system_language
+from handset_client.wording import Language, shown_text, system_language
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import parse_reader_id
-from protocol.money import currency, format_money, parse_amount
+from protocol.money import currency, parse_amount
 
 INTERRUPTED = 130
 """What a shell gives for a program ended by Ctrl-C."""
@@ -198,10 +198,9 @@ async def _run(arguments: argparse.Namespace) -> None:
         stop = stack.enter_context(_stop_on_signals())
         screen: Screen
         if decide is not None:
-            screen = ScriptedScreen(decide, show=_print_line)
+            screen = ScriptedScreen(decide, show=_printing(_language(arguments)))
         elif arguments.terminal:
-            language = PreferencesFile(_data(arguments)).load().language or system_language()
-            screen = stack.enter_context(TerminalScreen(language=language))
+            screen = stack.enter_context(TerminalScreen(language=_language(arguments)))
         else:
             browser = not arguments.no_browser
             face = page(_data(arguments), port=arguments.port, browser=browser, stop=stop)
@@ -229,17 +228,15 @@ def _headless_rule(arguments: argparse.Namespace) -> Callable[[PaymentRequest], 
     return approve_below(parse_amount(amount, currency(code)))
 
 
-def _print_line(shown: Shown) -> None:
-    match shown:
-        case PaymentRequest(merchant_name=merchant, amount=amount, order=order):
-            line = f"{merchant} asks for {format_money(amount)}: {order}"
-        case Ending():
-            line = " ".join(ending_text(shown))
-        case Notice():
-            line = notice_text(shown)
-        case _:
-            line = STEPS[shown.step]
-    print(line, flush=True)
+def _printing(language: Language) -> Callable[[Shown], None]:
+    def show(shown: Shown) -> None:
+        print(shown_text(shown, language), flush=True)
+
+    return show
+
+
+def _language(arguments: argparse.Namespace) -> Language:
+    return PreferencesFile(_data(arguments)).load().language or system_language()
 
 
 def _data(arguments: argparse.Namespace) -> Path:

@@ -53,6 +53,11 @@ class End(StrEnum):
     SEE_READER = "see_reader"
     """The reader has a signed outcome that the phone cannot read."""
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the person still has to hear how it ended."""
+        return self in (End.UNKNOWN, End.SEE_READER)
+
 
 class NoticeKind(Enum):
     """What happens around payments: the connections, and what a person can do about them."""
@@ -64,8 +69,6 @@ class NoticeKind(Enum):
     ISSUER_COMPLAINED = auto()
     PAYMENT_WAITING = auto()
     PAYMENT_WITHDRAWN = auto()
-    EARLIER_PAID = auto()
-    EARLIER_NOT_PAID = auto()
     READER_FOUND = auto()
     READER_NOT_FOUND = auto()
     READER_ABSENT = auto()
@@ -181,6 +184,20 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Write into the history, and show nothing: how it stands, should this program end here."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """A payment that had ended in doubt: tell the person how it ended, and correct the history."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Show a progress line or a notice."""
 
@@ -195,6 +212,9 @@ class Disregard:
     state: str
 
 
+Shown = PaymentRequest | Progress | Notice | Ending | Amend
+"""All that a screen is told."""
+
 RelayEffect = (
     Ask
     | ConnectReader
@@ -204,6 +224,8 @@ RelayEffect = (
     | Keep
     | Forget
     | Finish
+    | Record
+    | Amend
     | Tell
     | Disregard
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handset_client.effects import End, Ending
@@ -29,17 +29,27 @@ class PastPayment:
         return self.ending.request.payment_id
 
 
-def read_past_payments(lines: Iterable[str], most: int) -> list[PastPayment]:
-    """The newest `most` of the history file's lines, newest first; a damaged line is left out."""
-    found: list[PastPayment] = []
-    for line in reversed(list(lines)):
-        if len(found) == most:
-            break
+def read_past_payments(lines: Iterable[str], most: int | None) -> list[PastPayment]:
+    """The newest `most` payments of the history file, or all, newest first; a damaged line is left out.
+
+    The last line about a payment holds. What was learned afterwards leaves the payment at its time.
+    """
+    found: dict[PaymentId, PastPayment] = {}
+    for line in lines:
         try:
-            found.append(_read(json.loads(line)))
-        except (ValueError, KeyError, TypeError, InputError):
+            content: object = json.loads(line)
+            past = _read(content)
+        except (ValueError, KeyError, TypeError, InputError, RecursionError):
             continue  # a line cut short when the power went: what the others say still holds
-    return found
+        before = found.get(past.payment_id)
+        if before is not None and _is_amendment(content):
+            past = replace(past, ended_at=before.ended_at)
+        found[past.payment_id] = past
+    return list(reversed(found.values()))[:most]
+
+
+def _is_amendment(line: object) -> bool:
+    return isinstance(line, Mapping) and line.get("amended") is True
 
 
 def _read(line: object) -> PastPayment:

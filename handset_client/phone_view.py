@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from handset_client.effects import REVOCABLE, UNDECIDED, End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import (
+    REVOCABLE,
+    UNDECIDED,
+    Amend,
+    End,
+    Ending,
+    Notice,
+    NoticeKind,
+    Progress,
+    Step,
+)
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.past_payments import PastPayment
 from handset_client.preferences import Preferences
@@ -21,6 +31,7 @@ from handset_client.wording import (
     ending_text,
     notice_text,
     reason_text,
+    shown_text,
     step_text,
 )
 from protocol.errors import InputError
@@ -85,8 +96,6 @@ _PASSING: Final = frozenset(
         NoticeKind.ISSUER_COMPLAINED,
         NoticeKind.PAYMENT_WAITING,
         NoticeKind.PAYMENT_WITHDRAWN,
-        NoticeKind.EARLIER_PAID,
-        NoticeKind.EARLIER_NOT_PAID,
         NoticeKind.OUTCOME_DELIVERED,
         NoticeKind.OUTCOME_KEPT,
         NoticeKind.HISTORY_FAILED,
@@ -120,7 +129,7 @@ class PhoneView:
         self._number = ""
         self._reader = Light.OFF
         self._reader_notice: Notice | None = None
-        self._passing: tuple[int, Notice | Ending] | None = None
+        self._passing: tuple[int, Notice | Ending | Amend] | None = None
         self._passed = 0
 
     @property
@@ -163,6 +172,17 @@ class PhoneView:
             self._reader, self._reader_notice = Light.OFF, None
         else:
             self._pass(ending)
+
+    def amend(self, ending: Ending) -> None:
+        """How a payment in doubt ended: in the history, and on its receipt or in passing."""
+        payment_id = ending.request.payment_id
+        for place, past in enumerate(self._past):
+            if past.payment_id == payment_id:
+                self._past[place] = replace(past, ending=ending)
+        if self._receipt is not None and self._receipt.payment_id == payment_id:
+            self._receipt = replace(self._receipt, ending=ending)
+        else:
+            self._pass(Amend(ending))
 
     # What the person does
 
@@ -247,7 +267,7 @@ class PhoneView:
         else:
             self._reader_notice = notice
 
-    def _pass(self, what: Notice | Ending) -> None:
+    def _pass(self, what: Notice | Ending | Amend) -> None:
         self._passed += 1
         self._passing = (self._passed, what)
 
@@ -264,9 +284,7 @@ class PhoneView:
         if self._passing is None:
             return None
         number, what = self._passing
-        if isinstance(what, Ending):
-            return {"number": number, "text": " ".join(ending_text(what, self.language))}
-        return {"number": number, "text": notice_text(what, self.language)}
+        return {"number": number, "text": shown_text(what, self.language)}
 
     def _payment(self, current: _Current, now: float) -> dict[str, object]:
         request, step = current.request, current.step

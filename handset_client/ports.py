@@ -135,6 +135,9 @@ class Screen(Protocol):
     def finish(self, ending: Ending) -> None:
         """Show how it ended and what to do next; ends the asking."""
 
+    def amend(self, ending: Ending) -> None:
+        """Say how a payment ended that had ended in doubt, and show its history so; nothing else changes."""
+
     async def next_answer(self) -> Answer:
         """The person's next decision. Safe to cancel. Raises EOFError when the person quits."""
 
@@ -146,7 +149,13 @@ class History(Protocol):
     """What the phone remembers: ended payments, and outcomes owed to readers. No secret is in either."""
 
     async def record(self, ending: Ending, at: float) -> None:
-        """Add an ended payment; `at` is the Unix time."""
+        """Write down how a payment stands, in place of what was written of it; `at` is the Unix time."""
+
+    async def amend(self, ending: Ending, at: float) -> None:
+        """Write down what was learned at `at` of a payment that had ended in doubt; its time stays."""
+
+    async def in_doubt(self) -> list[Ending]:
+        """The payments whose end was never heard of, oldest first."""
 
     async def keep_outcome(self, kept: KeptOutcome, at: float) -> None:
         """Write or replace what a reader is owed; on disk when this returns."""

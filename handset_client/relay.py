@@ -8,10 +8,9 @@ and the outcomes still owed to readers.
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterable
-from typing import Final
 
+from handset_client.afterwards import Afterwards
 from handset_client.effects import (
     Ask,
     ConnectReader,
@@ -23,6 +22,7 @@ from handset_client.effects import (
     Notice,
     NoticeKind,
     Progress,
+    Record,
     RelayEffect,
     ReleaseReader,
     SendToIssuer,
@@ -37,7 +37,6 @@ from handset_client.issuer_frames import (
     FromReader,
     IssuerComplaint,
     IssuerFrame,
-    Outcome,
     OutcomeWanted,
     PaymentOver,
     PaymentRequest,
@@ -46,7 +45,6 @@ from handset_client.issuer_frames import (
     Result,
     ToReader,
 )
-from handset_client.owed import OwedOutcomes
 from handset_client.relay_call import (
     DELIVERING,
     MESSAGE_EVENTS,
@@ -62,26 +60,24 @@ from handset_client.relay_call import (
     ending_of,
 )
 from handset_client.relay_table import RELAY, Effect, Event, State
+from handset_client.waiting_calls import WaitingCalls
 from protocol.errors import LocalProtocolError
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType, NotSettled
-
-QUEUE_LIMIT: Final = 8
-"""Calls that wait while one runs. More than this is somebody's mischief, and is declined."""
-
-BROUGHT_AT_ONCE: Final = 4
-"""Older outcomes for a reader at the beginning of a session; the channel queues eight messages."""
 
 
 class Relay:
     """Feed it what happens, carry out what it returns, and call :meth:`handle_timer` at :meth:`deadline`."""
 
-    def __init__(self, patience: Patience, kept: Iterable[KeptOutcome] = ()) -> None:
+    def __init__(
+        self, patience: Patience, kept: Iterable[KeptOutcome] = (), doubts: Iterable[Ending] = ()
+    ) -> None:
         self._patience = patience
         self._call: Call | None = None
-        self._queue: collections.deque[tuple[PaymentRequest, float]] = collections.deque()
+        self._waiting = WaitingCalls()
         self._reader: Session | None = None
-        self._owed = OwedOutcomes(kept)
+        self._past = Afterwards(kept, doubts)
+        self._owed = self._past.owed
         self._effects: list[RelayEffect] = []
 
     # What the person, the issuer and the reader do
@@ -105,11 +101,8 @@ class Relay:
                 self._to_reader(frame, now)
             case Result():
                 self._result(frame, now, Event.RESULT)
-            case PaymentOver(payment_id, "unknown_payment") if payment_id in self._owed and not (
-                self._is_current(payment_id)
-            ):
-                # The issuer has lost the payment itself: nobody will ever say how it ended.
-                self._do(self._owed.delivered(payment_id))
+            case PaymentOver(payment_id, "unknown_payment") if self._is_past(payment_id):
+                self._do(*self._past.unknown(payment_id))
             case PaymentOver():
                 self._result(as_result(frame), now, Event.PAYMENT_OVER)
             case IssuerComplaint():
@@ -129,7 +122,7 @@ class Relay:
         if self._call is None:
             self._do(ReleaseReader())
             return self._drain()
-        self._bring_kept(reader)
+        self._do(*self._past.brought_to(reader_id, but=self._current_id()))
         self._peer_event(Event.READER_READY, reader, now)
         return self._drain()
 
@@ -166,9 +159,8 @@ class Relay:
 
     def stop(self, now: float) -> list[RelayEffect]:
         """The person quits the program: say no to what is undecided; what is under way is kept on disk."""
-        for request, _ in self._queue:
+        for request in self._waiting.all():
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.DECLINED)))
-        self._queue.clear()
         self._owed.drop_errands()
         if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
             self._happen(Event.DECLINE, None, now)
@@ -180,18 +172,16 @@ class Relay:
 
     def deadline(self) -> float | None:
         """When :meth:`handle_timer` must be called, or None while nothing runs."""
-        times = [over for _, over in self._queue]
-        if self._call is not None:
-            times += self._call.bells().values()
+        times = [] if self._call is None else [*self._call.bells().values()]
+        if (over := self._waiting.deadline()) is not None:
+            times.append(over)
         return min(times, default=None)
 
     def handle_timer(self, now: float) -> list[RelayEffect]:
         """Everything whose time is over at `now`."""
-        for request, over in list(self._queue):
-            if over <= now:
-                self._queue.remove((request, over))
-                self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
-                self._do(Finish(Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)))
+        for request in self._waiting.run_out(now):
+            self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
+            self._do(Finish(Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)))
         call = self._call
         if call is not None:
             bells = call.bells()
@@ -204,14 +194,13 @@ class Relay:
     # How calls begin and end
 
     def _called(self, request: PaymentRequest, now: float) -> None:
-        known = [queued.payment_id for queued, _ in self._queue]
-        if request.payment_id in known or self._is_current(request.payment_id):
+        if request.payment_id in self._waiting or self._is_current(request.payment_id):
             self._do(Disregard("PAYMENT_REQUEST", "already here"))
             return
-        if len(self._queue) >= QUEUE_LIMIT:
+        if self._waiting.full:
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
             return
-        self._queue.append((request, now + request.approve_within))
+        self._waiting.add(request, now + request.approve_within)
         if (
             self._call
             and self._call.state is State.DELIVERING_RESULT_SHOWN
@@ -227,8 +216,8 @@ class Relay:
         """Begin what waits: a call if there is one, else an outcome that a reader is owed."""
         if self._call is not None:
             return
-        if self._queue:
-            request, over = self._queue.popleft()
+        if (waiting := self._waiting.first()) is not None:
+            request, over = waiting
             self._call = Call(request.payment_id, request, clocks={Clock.COUNTDOWN: over})
             self._do(Ask(request, max(0.0, over - now)))
             self._do(Tell(Progress(request.payment_id, Step.LOOKING_FOR_READER)))
@@ -239,19 +228,14 @@ class Relay:
             self._do(ConnectReader())
 
     def _result(self, result: Result, now: float, event: Event) -> None:
-        for request, over in list(self._queue):
-            if request.payment_id == result.payment_id:
-                self._queue.remove((request, over))
-                self._do(Tell(Notice(NoticeKind.PAYMENT_WITHDRAWN, request.merchant_name)))
-                self._do(Finish(Ending(request, End(result.outcome.value), result.reason, result.last_four)))
-                return
-        if result.payment_id in self._owed and not self._is_current(result.payment_id):
-            # From before this program was started again: the person was left in doubt until now.
-            paid = result.outcome is Outcome.COMPLETED
-            kind = NoticeKind.EARLIER_PAID if paid else NoticeKind.EARLIER_NOT_PAID
-            self._do(Tell(Notice(kind, result.reason or "")))
+        if (request := self._waiting.withdrawn(result.payment_id)) is not None:
+            self._do(Tell(Notice(NoticeKind.PAYMENT_WITHDRAWN, request.merchant_name)))
+            self._do(Finish(Ending(request, End(result.outcome.value), result.reason, result.last_four)))
             return
-        self._if_current(result.payment_id, event, result, now)
+        if result.payment_id in self._past.doubts:
+            self._do(self._past.doubts.learned(result))
+        else:
+            self._if_current(result.payment_id, event, result, now)
 
     def _to_reader(self, frame: ToReader, now: float) -> None:
         if self._call is not None and self._call.payment_id == frame.payment_id:
@@ -259,35 +243,30 @@ class Relay:
                 frame.seconds_left + self._patience.margin, self._patience.issuer
             )
             self._peer_event(MESSAGE_EVENTS[frame.kind], frame, now)
-        elif frame.kind is MessageType.OUTCOME and frame.payment_id in self._owed:
-            self._do(self._owed.learned(frame.payment_id, frame.data))
-            self._owed.plan_errand(frame.payment_id)
+        elif frame.payment_id in self._past:
+            self._do(*self._past.to_reader(frame))
             self._next(now)
         else:
             self._do(Disregard(frame.kind.name, "no such payment"))
 
     def _issuer_forgot(self, now: float) -> None:
-        for request, _ in self._queue:
+        for request in self._waiting.all():
             self._do(Finish(Ending(request, End.NOT_SETTLED, NotSettled.ISSUER_RESTARTED)))
-        self._queue.clear()
         if self._call is not None:
             self._peer_event(Event.ISSUER_FORGOT, None, now)
-        for payment_id in self._owed.unsaid():
-            if not self._is_current(payment_id):
-                # Left over from an earlier run of this program: that reader's session is gone with it.
-                self._do(SendToIssuer(ReaderUnavailable(payment_id)))
-                self._do(SendToIssuer(OutcomeWanted(payment_id)))
-
-    def _bring_kept(self, reader: Session) -> None:
-        """A reader takes a signed outcome in any session, before its next offer."""
-        for owed in self._owed.for_reader(reader.reader_id)[-BROUGHT_AT_ONCE:]:
-            if owed.data and not self._is_current(owed.payment_id):
-                self._do(SendToReader(owed.payment_id, MessageType.OUTCOME, owed.data))
+        self._do(*self._past.questions(but=self._current_id()))
 
     # One step of the table
 
     def _is_current(self, payment_id: PaymentId) -> bool:
         return self._call is not None and self._call.payment_id == payment_id
+
+    def _current_id(self) -> PaymentId | None:
+        return None if self._call is None else self._call.payment_id
+
+    def _is_past(self, payment_id: PaymentId) -> bool:
+        """Whether it is over here, and something of it is still to be done."""
+        return payment_id in self._past and not self._is_current(payment_id)
 
     def _if_current(self, payment_id: PaymentId, event: Event, passing: Passing, now: float) -> None:
         if self._is_current(payment_id):
@@ -343,6 +322,8 @@ class Relay:
             case Effect.REMEMBER_OFFER, _:
                 assert self._reader is not None
                 self._do(self._owed.offered(call.payment_id, self._reader.reader_id))
+                if call.request is not None:
+                    self._do(Record(Ending(call.request, End.UNKNOWN)))
             case Effect.KEEP_OUTCOME, ToReader(data=data):
                 self._do(self._owed.learned(call.payment_id, data))
             case Effect.DELIVER_OUTCOME, _:
@@ -365,7 +346,9 @@ class Relay:
             case Effect.SHOW_READER_LOST, _:
                 self._do(Tell(Progress(call.payment_id, Step.READER_LOST)))
             case _ if call.request is not None:
-                self._do(Finish(ending_of(effect, call, call.request, passing)))
+                ending = ending_of(effect, call, call.request, passing)
+                self._past.doubts.note(ending)
+                self._do(Finish(ending))
 
     def _deliver(self, call: Call) -> None:
         data = self._owed.data(call.payment_id)
@@ -383,8 +366,8 @@ class Relay:
         call.clocks[Clock.PATIENCE] = now + self._patience.issuer
         self._do(SendToIssuer(frame))
 
-    def _do(self, effect: RelayEffect) -> None:
-        self._effects.append(effect)
+    def _do(self, *effects: RelayEffect) -> None:
+        self._effects += effects
 
     def _drain(self) -> list[RelayEffect]:
         effects, self._effects = self._effects, []

@@ -216,7 +216,10 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
         Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
         Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_ISSUER_RESTARTED, Effect.LEAVE_READER),
-        Event.PATIENCE_OVER: _to(State.ENDED, Effect.SHOW_UNKNOWN, Effect.LEAVE_READER),
+        # The approval may still lie here or have got lost on the way; asking after it costs nothing.
+        Event.PATIENCE_OVER: _to(
+            State.ENDED, Effect.SEND_OUTCOME_WANTED, Effect.SHOW_UNKNOWN, Effect.LEAVE_READER
+        ),
     },
     State.OFFERED: {
         **_AFTER_OFFER_READER_THERE,
@@ -296,7 +299,8 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT),
         Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT),
         Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_SEE_READER),
-        Event.PATIENCE_OVER: _to(State.ENDED, Effect.SHOW_SEE_READER),
+        # The issuer answers this with the result, also where it had no mind to tell the phone (S9).
+        Event.PATIENCE_OVER: _to(State.ENDED, Effect.SEND_OUTCOME_WANTED, Effect.SHOW_SEE_READER),
     },
     State.RESULT_SHOWN: {
         **_stay(State.RESULT_SHOWN, *_READER_MESSAGES, Event.PIN_REQUEST, Event.READER_LOST),

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from handset_client.effects import Ending, Notice, Progress
+from handset_client.effects import Amend, Ending, Notice, Progress, Shown
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from protocol.money import Money
 
 Decide = Callable[[PaymentRequest], bool | None]
 """True approves, False declines, None leaves it to the countdown."""
-
-Shown = PaymentRequest | Progress | Notice | Ending
 
 
 def always(approve: bool) -> Decide:
@@ -66,6 +64,10 @@ class ScriptedScreen:
     def finish(self, ending: Ending) -> None:
         """See Screen."""
         self._show(ending)
+
+    def amend(self, ending: Ending) -> None:
+        """See Screen."""
+        self._show(Amend(ending))
 
     async def next_answer(self) -> Answer:
         """See Screen."""

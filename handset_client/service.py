@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from handset_client.effects import (
+    Amend,
     Ask,
     ConnectReader,
     Disregard,
@@ -18,6 +19,7 @@ from handset_client.effects import (
     Keep,
     Notice,
     NoticeKind,
+    Record,
     RelayEffect,
     ReleaseReader,
     SendToIssuer,
@@ -85,7 +87,8 @@ class HandsetService:
 
         Raises CredentialRefusedError when the issuer sends this phone away for good.
         """
-        relay = Relay(self._patience, await self._history.kept_outcomes(self._unix_time()))
+        kept = await self._history.kept_outcomes(self._unix_time())
+        relay = Relay(self._patience, kept, await self._history.in_doubt())
         self._issuer.start()
         writing = asyncio.create_task(self._notebook.run(), name="notebook")
         try:
@@ -177,6 +180,11 @@ class HandsetService:
                 case Finish(ending):
                     self._screen.finish(ending)
                     self._notebook.write(partial(self._history.record, ending, self._unix_time()))
+                case Record(ending):
+                    self._notebook.write(partial(self._history.record, ending, self._unix_time()))
+                case Amend(ending):
+                    self._screen.amend(ending)
+                    self._notebook.write(partial(self._history.amend, ending, self._unix_time()))
                 case ConnectReader():
                     self._reader.connect()
                 case ReleaseReader():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
-from handset_client.effects import End, Ending, Notice, NoticeKind, Step
+from handset_client.effects import Amend, End, Ending, Notice, NoticeKind, Progress, Shown, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.texts.english import NOTICES, REASONS, STEPS
@@ -20,11 +20,13 @@ __all__ = [
     "REASONS",
     "STEPS",
     "Language",
+    "amended_text",
     "ending_text",
     "notice_text",
     "page_texts",
     "reason_text",
     "request_text",
+    "shown_text",
     "step_text",
     "system_language",
     "terminal_texts",
@@ -51,6 +53,7 @@ class _Texts(Protocol):
     WHAT: str
     WITH_CARD: str
     ENDINGS: Mapping[End, tuple[str, str]]
+    AMENDED: str
     TERMINAL: Mapping[str, str]
     PAGE: Mapping[str, str]
 
@@ -85,8 +88,6 @@ def notice_text(notice: Notice, language: Language = Language.ENGLISH, system: s
     if notice.kind is NoticeKind.READER_STATUS:
         status = _STATUS_NAMES.get(detail)
         detail = detail.replace("_", " ") if status is None else texts.STATUSES[status]
-    if notice.kind is NoticeKind.EARLIER_NOT_PAID:
-        detail = texts.REASONS.get(detail, (detail, ""))[0]
     help_texts = texts.BLUETOOTH_HELP
     what_to_do = help_texts.get((notice.kind, system)) or help_texts.get((notice.kind, "linux"), "")
     line = texts.NOTICES[notice.kind].replace("{help}", what_to_do)
@@ -109,6 +110,27 @@ def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[
     why, next_step = reason_text(ending.reason, language)
     happened, advice = texts.ENDINGS[ending.end]
     return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
+
+
+def amended_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[str, str]:
+    """How a payment ended that was in doubt, and the next step: two lines."""
+    happened, advice = ending_text(ending, language)
+    return _TEXTS[language].AMENDED + happened, advice
+
+
+def shown_text(shown: Shown, language: Language = Language.ENGLISH) -> str:
+    """One line for anything that a screen is told."""
+    match shown:
+        case PaymentRequest():
+            return request_text(shown, language)
+        case Progress(step=step):
+            return step_text(step, language)
+        case Notice():
+            return notice_text(shown, language)
+        case Ending():
+            return " ".join(ending_text(shown, language))
+        case Amend(ending):
+            return " ".join(amended_text(ending, language))
 
 
 def terminal_texts(language: Language) -> Mapping[str, str]:

@@ -37,11 +37,19 @@ class HistoryFile:
 
     async def record(self, ending: Ending, at: float) -> None:
         """See History."""
-        line = json.dumps(_line(ending, at), ensure_ascii=False) + "\n"
-        await asyncio.to_thread(self._append, line)
+        await self._write(_line(ending, at))
 
-    async def past_payments(self, most: int) -> list[PastPayment]:
-        """The newest `most` ended payments, newest first, for a screen that shows them."""
+    async def amend(self, ending: Ending, at: float) -> None:
+        """See History."""
+        await self._write({**_line(ending, at), "amended": True})
+
+    async def in_doubt(self) -> list[Ending]:
+        """See History."""
+        past = await self.past_payments()
+        return [each.ending for each in reversed(past) if each.ending.end.in_doubt]
+
+    async def past_payments(self, most: int | None = None) -> list[PastPayment]:
+        """The newest `most` payments, or all, newest first, for a screen that shows them."""
         try:
             text = await asyncio.to_thread(self._payments.read_text, encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -73,6 +81,9 @@ class HistoryFile:
             read = []
         self._kept = {kept.payment_id: (kept, since) for kept, since in read if at - since < OWED_FOR}
         return [kept for kept, _ in self._kept.values()]
+
+    async def _write(self, line: dict[str, object]) -> None:
+        await asyncio.to_thread(self._append, json.dumps(line, ensure_ascii=False) + "\n")
 
     def _append(self, line: str) -> None:
         self._payments.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

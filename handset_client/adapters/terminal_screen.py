@@ -14,7 +14,14 @@ from handset_client.adapters.terminal_text import columns_of, fit, wrap
 from handset_client.effects import REVOCABLE, UNDECIDED, End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
-from handset_client.wording import Language, ending_text, notice_text, step_text, terminal_texts
+from handset_client.wording import (
+    Language,
+    amended_text,
+    ending_text,
+    notice_text,
+    step_text,
+    terminal_texts,
+)
 from protocol.gatt import Status
 from protocol.money import format_money
 
@@ -108,6 +115,13 @@ class TerminalScreen:
             self._stop_ticking()
             self._request = self._step = None
             self._asked.clear()
+        self._say(happened, colour=_COLOUR_OF[ending.end])
+        self._say(next_step, indent="  ")
+        self._told = ""
+
+    def amend(self, ending: Ending) -> None:
+        """See Screen."""
+        happened, next_step = amended_text(ending, self._language)
         self._say(happened, colour=_COLOUR_OF[ending.end])
         self._say(next_step, indent="  ")
         self._told = ""

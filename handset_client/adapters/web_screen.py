@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from handset_client.adapters.loopback_peer import is_stranger
-from handset_client.effects import Ending, Notice, Progress
+from handset_client.effects import Amend, Ending, Notice, Progress, Shown
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.page_commands import CommandError, Done, Hello, Press, Setting, parse_command
 from handset_client.page_door import (
@@ -29,7 +29,6 @@ from handset_client.page_door import (
 from handset_client.phone_view import PhoneView
 from handset_client.ports import Answer
 from handset_client.preferences import Preferences
-from handset_client.scripted import Shown
 from handset_client.wording import page_texts
 
 _log = logging.getLogger(__name__)
@@ -139,6 +138,12 @@ class WebScreen:
         """See Screen."""
         self._show(ending)
         self._view.finish(ending, self._unix_time())
+        self._changed()
+
+    def amend(self, ending: Ending) -> None:
+        """See Screen."""
+        self._show(Amend(ending))
+        self._view.amend(ending)
         self._changed()
 
     async def next_answer(self) -> Answer:

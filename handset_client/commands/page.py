@@ -14,12 +14,10 @@ from handset_client.adapters.history_file import HistoryFile
 from handset_client.adapters.keyboard import Keyboard
 from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.adapters.web_screen import WebScreen
-from handset_client.effects import Ending, Notice
-from handset_client.issuer_frames import PaymentRequest
+from handset_client.effects import Shown
 from handset_client.phone_view import HISTORY_SHOWN, PhoneView
 from handset_client.preferences import Preferences
-from handset_client.scripted import Shown
-from handset_client.wording import ending_text, notice_text, request_text, step_text, system_language
+from handset_client.wording import shown_text, system_language
 from protocol.errors import InputError
 
 
@@ -93,15 +91,6 @@ def _saving(store: PreferencesFile, begun: Preferences) -> Callable[[Preferences
 
 def _printing(view: PhoneView) -> Callable[[Shown], None]:
     def show(shown: Shown) -> None:
-        match shown:
-            case PaymentRequest():
-                line = request_text(shown, view.language)
-            case Ending():
-                line = " ".join(ending_text(shown, view.language))
-            case Notice():
-                line = notice_text(shown, view.language)
-            case _:
-                line = step_text(shown.step, view.language)
-        print(line, flush=True)
+        print(shown_text(shown, view.language), flush=True)
 
     return show

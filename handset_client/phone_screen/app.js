@@ -9,6 +9,7 @@ import { receipt } from "./receipt.js";
 import { request } from "./request.js";
 import { settings } from "./settings.js";
 
+const DOUBTFUL = new Set(["unknown", "see_reader"]);
 const screen = document.getElementById("screen");
 
 let texts = null;
@@ -140,6 +141,19 @@ function callOut(before) {
     alarm(`${ended.happened} ${ended.next}`);
     chime(ended.outcome === "completed" ? "completed" : "other");
     notify(ended.id, texts[wordOf(ended.outcome)], ended.happened);
+  }
+  callOutLearned(before);
+}
+
+/** What became of payments that had ended in doubt, in this state and not in the one before. */
+function callOutLearned(before) {
+  const doubts = new Set(before?.history.filter((past) => DOUBTFUL.has(past.outcome)).map((past) => past.id));
+  for (const past of state.history) {
+    if (!doubts.has(past.id) || DOUBTFUL.has(past.outcome)) continue;
+    const words = fill(texts.known_now, { happened: past.happened });
+    alarm(`${words} ${past.next}`);
+    chime(past.outcome === "completed" ? "completed" : "other");
+    notify(past.id, texts[wordOf(past.outcome)], words);
   }
 }
 

@@ -37,8 +37,6 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.ISSUER_COMPLAINED: "Your bank reports a problem: {detail}",
         NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
         NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",
-        NoticeKind.EARLIER_PAID: "The payment that this phone lost sight of was paid.",
-        NoticeKind.EARLIER_NOT_PAID: "The payment that this phone lost sight of was not paid ({detail}).",
         NoticeKind.READER_FOUND: "Card reader {detail} found.",
         NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on, and keep it within two metres.",
         NoticeKind.READER_ABSENT: "Your card reader {detail} does not answer. Switch it on and keep it within "
@@ -175,6 +173,9 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
 )
 """How a payment ended, and the next step, as two lines."""
 
+AMENDED: Final = "It is known now. "
+"""Before the first of these lines, where the person had been left in doubt."""
+
 TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
     {
         "shop": "Shop",
@@ -249,6 +250,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "not_paid": "Not paid",
         "not_known": "Not known yet",
         "see_reader": "Look at the reader",
+        "known_now": "It is known now. {happened}",
         "next": "What to do next",
         "shop": "Shop",
         "card": "Card",

@@ -37,8 +37,6 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.ISSUER_COMPLAINED: "銀行から問題が報告されました: {detail}",
         NoticeKind.PAYMENT_WAITING: "次のお支払いが待っています: {detail}。今のお支払いの後に表示します。",
         NoticeKind.PAYMENT_WITHDRAWN: "待っていたお支払いが取り下げられました: {detail}。",
-        NoticeKind.EARLIER_PAID: "結果が分からなくなっていたお支払いは、成立していました。",
-        NoticeKind.EARLIER_NOT_PAID: "結果が分からなくなっていたお支払いは、成立していませんでした（{detail}）。",
         NoticeKind.READER_FOUND: "カードリーダー {detail} が見つかりました。",
         NoticeKind.READER_NOT_FOUND: "カードリーダーがまだ見つかりません。電源を入れ、2 メートル以内に置いてください。",
         NoticeKind.READER_ABSENT: "カードリーダー {detail} が応答しません。電源を入れ、2 メートル以内に置いてください。"
@@ -192,6 +190,8 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+AMENDED: Final = "分からなかった結果が分かりました。"
+
 TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
     {
         "shop": "お店",
@@ -265,6 +265,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "not_paid": "支払っていません",
         "not_known": "まだ分かりません",
         "see_reader": "リーダーの表示を確認",
+        "known_now": "分からなかった結果が分かりました。{happened}",
         "next": "次にすること",
         "shop": "お店",
         "card": "カード",

@@ -47,6 +47,7 @@ class PhoneScreen:
         self.asked: Diary[PaymentRequest] = Diary("the phone asks")
         self.told: Diary[Progress | Notice] = Diary("the phone tells")
         self.endings: Diary[Ending] = Diary("the phone shows the end")
+        self.amended: Diary[Ending] = Diary("the phone says how a payment in doubt ended")
 
     def ask(self, request: PaymentRequest, seconds_left: float) -> None:
         self.asked.write(request)
@@ -62,6 +63,9 @@ class PhoneScreen:
 
     def finish(self, ending: Ending) -> None:
         self.endings.write(ending)
+
+    def amend(self, ending: Ending) -> None:
+        self.amended.write(ending)
 
     async def next_answer(self) -> Answer:
         return await self._answers.get()

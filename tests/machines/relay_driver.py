@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from handset_client.effects import (
     End,
+    Ending,
     Finish,
     KeptOutcome,
     RelayEffect,
@@ -57,8 +58,8 @@ def not_settled(reason: str, who: PaymentId = P1) -> Result:
 class Driver:
     """Runs a relay with a clock of its own, and sorts the effects by whom they are for."""
 
-    def __init__(self, kept: Iterable[KeptOutcome] = ()) -> None:
-        self.relay = Relay(PATIENCE, kept)
+    def __init__(self, kept: Iterable[KeptOutcome] = (), doubts: Iterable[Ending] = ()) -> None:
+        self.relay = Relay(PATIENCE, kept, doubts)
         self.now = 1000.0
         self.log: list[RelayEffect] = []
 

@@ -24,7 +24,7 @@ from handset_client.issuer_frames import (
     PaymentOver,
     ReaderUnavailable,
 )
-from handset_client.relay import QUEUE_LIMIT
+from handset_client.waiting_calls import QUEUE_LIMIT
 from protocol.messages import MessageType, NotSettled
 from tests.machines.relay_driver import (
     HELLO,
@@ -127,7 +127,7 @@ def test_a_new_call_does_not_wait_for_an_absent_readers_outcome() -> None:
 def test_after_a_restart_of_the_phone_the_unsaid_outcome_is_asked_for_and_brought() -> None:
     driver = Driver([KeptOutcome(P1, READER)])
     driver.welcomed(fresh=True)
-    assert driver.sent() == [ReaderUnavailable(P1), OutcomeWanted(P1)]
+    assert driver.sent() == [OutcomeWanted(P1), ReaderUnavailable(P1)]
     effects = driver.issuer(to_reader(MessageType.OUTCOME, b"outcome", left=0))
     assert Keep(KeptOutcome(P1, READER, b"outcome")) in effects
     assert ConnectReader() in effects
@@ -173,14 +173,6 @@ def test_an_outcome_the_issuer_will_never_say_is_forgotten() -> None:
     driver = Driver([KeptOutcome(P1, READER)])
     driver.welcomed(fresh=True)
     assert driver.issuer(PaymentOver(P1, "unknown_payment")) == [Forget(P1)]
-
-
-def test_after_a_restart_of_the_phone_the_person_hears_how_it_ended() -> None:
-    driver = Driver([KeptOutcome(P1, READER)])
-    driver.welcomed(fresh=True)
-    assert driver.issuer(completed()) == [Tell(Notice(NoticeKind.EARLIER_PAID))]
-    over = PaymentOver(P1, NotSettled.HANDSET_FAULT)
-    assert driver.issuer(over) == [Tell(Notice(NoticeKind.EARLIER_NOT_PAID, "handset_fault"))]
 
 
 def test_outcomes_for_other_readers_stay_where_they_are() -> None:

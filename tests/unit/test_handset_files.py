@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,56 @@ async def test_a_disk_that_takes_nothing_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="exists"):
         await HistoryFile(tmp_path / "file").keep_outcome(KeptOutcome(payment(1), READER), 0)
+
+
+DOUBT = Ending(REQUEST, End.UNKNOWN)
+
+
+def other(number: int, end: End) -> Ending:
+    return Ending(replace(REQUEST, payment_id=payment(number)), end)
+
+
+async def test_what_was_learned_later_holds_and_leaves_the_payment_at_its_time(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    await history.record(DOUBT, 1_800_000_000.0)
+    await history.record(other(2, End.SEE_READER), 1_800_000_100.0)
+    await history.record(other(3, End.NOT_SETTLED), 1_800_000_200.0)
+    assert await history.in_doubt() == [replace(DOUBT, request=stored(1)), other_stored(2, End.SEE_READER)]
+    learned = Ending(REQUEST, End.COMPLETED, None, "1234")
+    await history.amend(learned, 1_800_090_000.0)
+    again = HistoryFile(tmp_path)
+    assert await again.in_doubt() == [other_stored(2, End.SEE_READER)]
+    past = await again.past_payments(5)
+    assert [(each.payment_id, each.ended_at) for each in past] == [
+        (payment(3), 1_800_000_200.0),
+        (payment(2), 1_800_000_100.0),
+        (payment(1), 1_800_000_000.0),
+    ]
+    assert past[-1].ending == replace(learned, request=stored(1))
+
+
+async def test_a_payment_under_way_is_replaced_by_its_end(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    await history.record(DOUBT, 1_800_000_000.0)
+    await history.record(Ending(REQUEST, End.COMPLETED, None, "1234"), 1_800_000_030.0)
+    [past] = await history.past_payments()
+    assert (past.ending.end, past.ended_at) == (End.COMPLETED, 1_800_000_030.0)
+    assert await history.in_doubt() == []
+
+
+async def test_an_amendment_whose_payment_is_gone_from_the_file_still_counts(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    await history.amend(Ending(REQUEST, End.NOT_SETTLED, "wrong_pin"), 1_800_000_000.0)
+    file = tmp_path / "payments.jsonl"
+    file.write_text(file.read_text() + '{"cut short')
+    [past] = await history.past_payments()
+    assert (past.ending.reason, past.ended_at) == ("wrong_pin", 1_800_000_000.0)
+
+
+def stored(number: int) -> PaymentRequest:
+    """As it comes back from the file, where no countdown is kept."""
+    return replace(REQUEST, payment_id=payment(number), approve_within=0.0)
+
+
+def other_stored(number: int, end: End) -> Ending:
+    return Ending(stored(number), end)

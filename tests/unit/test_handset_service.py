@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handset_client.effects import (
+    Amend,
     ConnectReader,
     End,
     Ending,
@@ -24,6 +25,7 @@ from handset_client.issuer_frames import (
     DeclineReason,
     FromReader,
     Outcome,
+    OutcomeWanted,
     PaymentRequest,
     PhoneFrame,
     Result,
@@ -139,6 +141,7 @@ class FakeHistory:
     def __init__(self, log: list[Any]) -> None:
         self.log = log
         self.kept: list[KeptOutcome] = []
+        self.doubts: list[Ending] = []
         self.full = False
 
     def _write(self, what: object) -> None:
@@ -148,6 +151,12 @@ class FakeHistory:
 
     async def record(self, ending: Ending, at: float) -> None:
         self._write(("recorded", ending.end, at))
+
+    async def amend(self, ending: Ending, at: float) -> None:
+        self._write(("amended", ending.end, ending.last_four))
+
+    async def in_doubt(self) -> list[Ending]:
+        return self.doubts
 
     async def keep_outcome(self, kept: KeptOutcome, at: float) -> None:
         self._write(("kept", kept.data))
@@ -379,3 +388,22 @@ async def test_a_port_that_does_not_close_is_left_behind(
     monkeypatch.setattr(phone.reader, "close", hangs)
     phone.stop.set()
     await phone.run()
+
+
+async def test_a_doubt_of_an_earlier_run_is_asked_after_told_and_corrected(phone: Phone) -> None:
+    doubt, paid = Ending(request(), End.UNKNOWN), Ending(request(), End.COMPLETED, None, "1234")
+    phone.history.doubts = [doubt]
+    phone.issuer.answers = {OutcomeWanted(P1): [Result(P1, Outcome.COMPLETED, None, "1234")]}
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.log.until(("amended", End.COMPLETED, "1234"))
+        phone.stop.set()
+        await task
+    assert phone.shown == [Amend(paid)]
+
+
+async def test_a_payment_is_in_doubt_on_disk_while_the_reader_has_its_offer(phone: Phone) -> None:
+    phone.script_a_good_payment()
+    await phone.until_ended()
+    doubt, paid = (("recorded", end, 1_800_000_000.0) for end in (End.UNKNOWN, End.COMPLETED))
+    assert phone.log.index(("kept", None)) < phone.log.index(doubt) < phone.log.index(paid)

@@ -179,6 +179,15 @@ async def test_the_result_and_the_next_step(pty: Pty) -> None:
     await pty.until("Paid JPY 1,200 to 田中珈琲店 with card ending 1234.")
 
 
+async def test_what_was_learned_of_a_payment_in_doubt(pty: Pty) -> None:
+    other = replace(REQUEST, payment_id=P2)
+    pty.screen.ask(REQUEST, 60)
+    pty.screen.amend(Ending(other, End.COMPLETED, None, "1234"))
+    await pty.until("It is known now. Paid JPY 1,200 to 田中珈琲店 with card ending 1234.")
+    pty.type("a")
+    assert await answer(pty) == Answer(P1, approved=True)
+
+
 async def test_the_same_is_not_said_twice(pty: Pty) -> None:
     pty.screen.ask(REQUEST, 60)
     for _ in range(2):

@@ -10,6 +10,7 @@ import pytest
 from handset_client import phone_view
 from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
+from handset_client.past_payments import PastPayment
 from handset_client.phone_view import PhoneView
 from handset_client.preferences import MOST_READERS, Preferences
 from handset_client.wording import (
@@ -126,7 +127,7 @@ def test_a_passing_word_passes_and_not_the_one_after_it() -> None:
     assert seen.notice_number == 0
     seen.tell(Notice(NoticeKind.OUTCOME_KEPT))
     first = seen.notice_number
-    seen.tell(Notice(NoticeKind.EARLIER_PAID))
+    seen.tell(Notice(NoticeKind.OUTCOME_DELIVERED))
     seen.drop_notice(first)
     assert shown(seen)["notice"]["number"] == seen.notice_number != first
     seen.drop_notice(seen.notice_number)
@@ -176,3 +177,28 @@ def test_the_history_shown_is_bounded() -> None:
     history = shown(seen)["history"]
     assert len(history) == phone_view.HISTORY_SHOWN
     assert history[0]["at"] == phone_view.HISTORY_SHOWN + 4
+
+
+def test_what_was_learned_of_a_payment_in_doubt_is_in_its_place_and_said_in_passing() -> None:
+    doubt = Ending(REQUEST, End.UNKNOWN)
+    seen = PhoneView(Preferences(), Language.ENGLISH, [PastPayment(doubt, 1_800_000_000.0)])
+    seen.ask(OTHER, 60.0)
+    seen.amend(Ending(REQUEST, End.COMPLETED, None, "1111"))
+    state = shown(seen)
+    assert [(past["outcome"], past["last_four"], past["at"]) for past in state["history"]] == [
+        ("completed", "1111", 1_800_000_000.0)
+    ]
+    assert state["notice"]["text"].startswith("It is known now. Paid JPY 1,200 to 田中珈琲店 with card")
+    assert state["payment"]["id"] == P2
+
+
+def test_a_receipt_of_doubt_that_is_on_show_becomes_what_was_learned() -> None:
+    seen = view()
+    seen.ask(REQUEST, 60.0)
+    seen.finish(Ending(REQUEST, End.UNKNOWN), 1_800_000_000.0)
+    assert "Do not pay again" in shown(seen)["receipt"]["next"]
+    seen.amend(Ending(REQUEST, End.NOT_SETTLED, "wrong_pin"))
+    state = shown(seen)
+    assert (state["receipt"]["outcome"], state["receipt"]["why"]) == ("not_settled", "the PIN was wrong")
+    assert state["notice"] is None
+    assert [past["outcome"] for past in state["history"]] == ["not_settled"]

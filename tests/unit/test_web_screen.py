@@ -105,7 +105,7 @@ async def test_a_passing_word_is_seen_for_a_while_and_not_again(
 ) -> None:
     monkeypatch.setattr("handset_client.adapters.web_screen.NOTICE_STAYS", 0.01)
     key = await sign_in(screen, browser)
-    screen.tell(Notice(NoticeKind.EARLIER_PAID))
+    screen.tell(Notice(NoticeKind.OUTCOME_DELIVERED))
     tab = await open_tab(screen, browser, key)  # its time begins here: nobody has seen it before
     assert tab.state["notice"]
     await tab.until(lambda state: state["notice"] is None)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from handset_client.wording import (
 from protocol.identifiers import PaymentId, mint, parse_reader_id
 from protocol.money import Money, currency
 
-P1, P2 = (PaymentId(mint("pay", bytes([number]) * 16)) for number in (1, 2))
+P1, P2, P3 = (PaymentId(mint("pay", bytes([number]) * 16)) for number in (1, 2, 3))
 REQUEST = PaymentRequest(P1, "田中珈琲店", Money(1200, currency("JPY")), "2 coffees", 60.0)
 OTHER = PaymentRequest(P2, "Green Grocer", Money(1875, currency("USD")), "Vegetables", 60.0)
 READER = parse_reader_id("0a1b-2c3d-4e5f-6071")
@@ -141,7 +142,7 @@ async def test_the_history_is_read_back(tmp_path: Path) -> None:
     endings = [
         Ending(REQUEST, End.COMPLETED, None, "1111"),
         Ending(OTHER, End.NOT_SETTLED, "wrong_pin", "1111"),
-        Ending(OTHER, End.UNKNOWN),
+        Ending(replace(OTHER, payment_id=P3), End.UNKNOWN),
     ]
     for number, ending in enumerate(endings):
         await history.record(ending, 1_800_000_000.0 + number)
