@@ -20,6 +20,7 @@ from issuer_server.cards import (
     last_four,
 )
 from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
+from issuer_server.look_alikes import look_alike
 from issuer_server.storage.port import Administration
 from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant, NewWebhookEndpoint
 from issuer_server.webhooks import SECRET_SIZE as SECRET_BYTES
@@ -84,9 +85,26 @@ class AddedWebhook:
     secret: str = field(repr=False)
 
 
-async def add_merchant(store: Administration, name: str, random: RandomBytes, now: float) -> AddedMerchant:
-    """Register a merchant under the name that readers will show."""
+async def add_merchant(
+    store: Administration,
+    name: str,
+    random: RandomBytes,
+    now: float,
+    *,
+    look_alike_allowed: bool = False,
+) -> AddedMerchant:
+    """Register a merchant under the name that readers will show: all that a person knows it by there.
+
+    A name that can be taken for another merchant's is refused, unless somebody has looked.
+    """
     check_shown_text(name, LONGEST_MERCHANT_NAME, "merchant_name")
+    if not look_alike_allowed:
+        for other in await store.merchants():
+            if look_alike(name, other.name):
+                raise InputError(
+                    "merchant_name_looks_alike",
+                    f"The name looks like that of {other.id}: on a reader nobody could tell the two apart.",
+                )
     merchant_id = MerchantId(mint("mer", random(ENTROPY_SIZE)))
     api_key = bearer_secret("brm", random(API_KEY_SIZE))
     await store.add_merchant(NewMerchant(merchant_id, name, secret_digest(api_key)), now)

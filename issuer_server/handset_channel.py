@@ -26,6 +26,7 @@ from issuer_server.bus.port import (
     payment_subject,
 )
 from issuer_server.deadlines import Timer
+from issuer_server.handset_desk import MOST_LOGGED
 from issuer_server.handset_session import HandsetSession, SessionBroken
 from issuer_server.late_words import answer_late
 from issuer_server.parts import IssuerParts
@@ -70,6 +71,7 @@ class _Phone:
     frames_in: Subscription | None = None
     calls_in: Subscription | None = None
     expiry: Timer | None = None
+    dropped_frames: int = 0
 
 
 class HandsetChannel:
@@ -234,17 +236,21 @@ class HandsetChannel:
             if phone.session.is_new(seq):
                 if not await self._still_admitted(phone):
                     return
-                for reply in await self._ask_owner(phone.handset, frame):
+                for reply in await self._ask_owner(phone, frame):
                     await self._push(phone, reply)
                 # Counted after it was dealt with: what could not be dealt with comes again.
                 phone.session.took(seq)
         await socket.send_str(f'{{"type":"ack","received":{phone.session.received}}}')
 
-    async def _ask_owner(self, handset: HandsetRecord, frame: dict[str, Any]) -> tuple[bytes, ...]:
+    async def _ask_owner(self, phone: _Phone, frame: dict[str, Any]) -> tuple[bytes, ...]:
+        handset = phone.handset
         try:
             message = frames.read_phone_message(frame)
         except frames.FrameError as error:
-            _log.warning("handset %s: frame dropped: %s", handset.id, error.code)
+            phone.dropped_frames += 1
+            if phone.dropped_frames <= MOST_LOGGED:
+                more = "; more of them are not told" if phone.dropped_frames == MOST_LOGGED else ""
+                _log.warning("handset %s: frame dropped: %s%s", handset.id, error.code, more)
             return (frames.error(error.code, str(error)),)
         word = json.dumps({"handset_id": handset.id, "frame": frame}).encode()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Final
 
 from issuer_server import handset_frames as frames
 from issuer_server.background import Background
@@ -16,6 +17,9 @@ from issuer_server.payment_steps import PaymentSteps
 from protocol.identifiers import CardholderId, HandsetId
 
 _log = logging.getLogger(__name__)
+
+MOST_LOGGED: Final = 20
+"""Lines about dropped messages of one payment: a phone shall not fill the issuer's disk with them."""
 
 
 class HandsetDesk:
@@ -77,12 +81,14 @@ class HandsetDesk:
                 event = self._event_of(live, message)
             except frames.FrameError as error:
                 live.dropped_messages += 1
-                _log.warning(
-                    "payment %s: a message was dropped: %s",
-                    live.id,
-                    error.code,
-                    extra={"payment_id": live.id, "code": error.code, "dropped": live.dropped_messages},
-                )
+                if live.dropped_messages <= MOST_LOGGED:
+                    _log.warning(
+                        "payment %s: a message was dropped: %s%s",
+                        live.id,
+                        error.code,
+                        "; more of them are counted only" if live.dropped_messages == MOST_LOGGED else "",
+                        extra={"payment_id": live.id, "code": error.code, "dropped": live.dropped_messages},
+                    )
                 return frames.error(error.code, str(error), live.id)
             if event is not None:
                 await self._steps.take(live, event)

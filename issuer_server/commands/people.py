@@ -9,6 +9,7 @@ from issuer_server.commands import webhooks
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.output import print_fields, print_rows, status
 from issuer_server.ledger import check_trial_balance
+from protocol.errors import InputError
 from protocol.identifiers import check_cardholder_id, check_merchant_id
 from protocol.money import Currency, currency, format_money, parse_amount
 
@@ -19,6 +20,11 @@ def add_parsers(commands: Commands) -> None:
     add = _action(merchant, "add", "register a merchant; prints its API key once")
     add.add_argument(
         "--name", required=True, help="the name that phones and readers show, 1 to 40 characters"
+    )
+    add.add_argument(
+        "--look-alike",
+        action="store_true",
+        help="take a name that looks like another merchant's: you have checked that both may have it",
     )
     add.set_defaults(handler=add_merchant)
     _action(merchant, "list", "who there is").set_defaults(handler=list_merchants)
@@ -83,7 +89,20 @@ async def set_blocked(arguments: argparse.Namespace) -> None:
 async def add_merchant(arguments: argparse.Namespace) -> None:
     """Print the API key: this once, since only its hash is kept."""
     async with open_desk(arguments) as desk:
-        added = await administration.add_merchant(desk.storage, arguments.name, desk.random, desk.now)
+        try:
+            added = await administration.add_merchant(
+                desk.storage,
+                arguments.name,
+                desk.random,
+                desk.now,
+                look_alike_allowed=arguments.look_alike,
+            )
+        except InputError as error:
+            if error.code != "merchant_name_looks_alike":
+                raise
+            raise InputError(
+                error.code, f"{error} See 'merchant list'; if both may have it, say --look-alike."
+            ) from None
     print_fields({"id": added.id, "name": added.name, "api_key": added.api_key}, arguments.json)
 
 
