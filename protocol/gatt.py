@@ -66,6 +66,11 @@ class Status(IntEnum):
         """The value of the Status characteristic."""
         return bytes([self])
 
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether nothing need happen for a while; the reader gives signs of life meanwhile."""
+        return self in (Status.WAITING_FOR_CARD, Status.WAITING_FOR_PIN)
+
     @classmethod
     def decode(cls, value: bytes) -> Status:
         """The status in a value of the characteristic; raises MessageError."""

@@ -278,6 +278,7 @@ class _Radio:
             # Some platforms still deliver what was queued before the link went down.
             if not down.is_set():
                 session.heed(session.channel.receive(bytes(value), _now()))
+                session.heard(_now() + self._settings.silent)
                 if session.channel.link is framing.Link.OPEN and not window.expired():
                     window.reschedule(None)
                 session.wake.set()
@@ -288,6 +289,7 @@ class _Radio:
             except MessageError:
                 return  # a newer reader's status; the screen does without
             session.reader_does(status)
+            session.heard(_now() + self._settings.silent)
 
         async with asyncio.timeout(self._settings.step):
             await client.start_notify(gatt.CIPHERTEXT_UUID, on_value)
@@ -318,10 +320,14 @@ class _Radio:
                 return
             if session.released.is_set() and session.channel.idle:
                 return
+            deadlines = (session.channel.deadline(), session.silent_at)
             try:
-                async with asyncio.timeout_at(session.channel.deadline()):
+                async with asyncio.timeout_at(min((at for at in deadlines if at is not None), default=None)):
                     await session.wake.wait()
             except TimeoutError:
+                if session.silent_at is not None and session.silent_at <= _now():
+                    _log.info("the reader has gone silent")
+                    return
                 session.heed(session.channel.handle_timer(_now()))
 
     async def _hang_up(self, client: BleakClient) -> None:

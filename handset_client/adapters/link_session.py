@@ -35,6 +35,8 @@ class LinkSettings:
     connect: float = 12.0
     step: float = 5.0
     """For one read, write or subscription. ATT itself gives up after 30 s (Core 5.4, 3.F.3.3.3)."""
+    silent: float = framing.SILENT_AFTER
+    """Without a sign of life from a reader that waits for a person: then the link is taken for lost."""
     resume_window: float = 30.0
     """How long the reader keeps a session after a dropped link; no use in trying to resume later."""
     size_wait: float = 0.5
@@ -48,7 +50,7 @@ class LinkSettings:
     """Ask the platform to pair first. Nothing rests on it: messages bring their own protection."""
 
     def __post_init__(self) -> None:
-        for name in ("scan", "gather", "connect", "step", "resume_window", "hang_up"):
+        for name in ("scan", "gather", "connect", "step", "silent", "resume_window", "hang_up"):
             if not 0 < getattr(self, name) <= 600:
                 raise ValueError(f"link setting {name!r} must be above 0 and at most 600 seconds")
         if not self.pauses or min(self.pauses) < 0:
@@ -67,12 +69,22 @@ class LinkSession:
         self.reader_id: ReaderId | None = None
         self.resume_until: float | None = None
         """Loop time until which the reader keeps the session while the link is down."""
+        self.silent_at: float | None = None
+        """Loop time at which a reader that waits for a person, and says nothing, counts as gone."""
         self.failures = 0
         self.greeted = False
         """Whether the relay holds this session's hello, so that losing it must be said."""
         self._on_the_way: dict[int, tuple[PaymentId, MessageType]] = {}
         self._told: set[NoticeKind] = set()
         self._status: Status | None = None
+
+    def heard(self, silent_at: float) -> None:
+        """Something came from the reader; it will be silent when nothing else has come by `silent_at`.
+
+        A link can be up with nobody there: bluetoothd keeps it when the reader's program is killed.
+        """
+        waits = self._status is not None and self._status.waits_for_a_person
+        self.silent_at = silent_at if waits else None
 
     def reader_does(self, status: Status) -> None:
         """The reader's status, told when it changes: the reader repeats it while a person is waited for."""
@@ -123,6 +135,7 @@ class LinkSession:
         self.report(Notice(NoticeKind.READER_CONNECTION_LOST))
         self.report(ReaderAway())
         self.resume_until = resume_until
+        self.silent_at = None
         self._told.clear()
 
     def give_up(self) -> None:

@@ -19,16 +19,12 @@ from protocol.channel_events import Cancelled, Connected, Event, GreetingFailed,
 from protocol.channel_events import Link as LinkState
 from protocol.errors import FramingError, LocalProtocolError
 from protocol.frames import Hello, parse
-from protocol.framing import Channel, Role
+from protocol.framing import KEEPALIVE_EVERY, Channel, Role
 from protocol.messages import MessageType
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, WriteRefused
 from reader_peripheral.ports import LinkHandlers
 
 log = logging.getLogger(__name__)
-
-KEEPALIVE_EVERY = 5.0
-"""Seconds between two signs of life while a person is waited for."""
-_WAITS_FOR_A_PERSON = frozenset({gatt.Status.WAITING_FOR_CARD, gatt.Status.WAITING_FOR_PIN})
 
 
 class BlessLink:
@@ -247,7 +243,7 @@ class BlessLink:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(KEEPALIVE_EVERY)
-            if self._status in _WAITS_FOR_A_PERSON:
+            if self._status.waits_for_a_person:
                 self._channel.keepalive(self._status, self._now())
                 self._after()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from bleak.exc import (
@@ -314,3 +315,35 @@ async def test_no_value_reaches_the_log(
     assert logging.getLogger("bleak").getEffectiveLevel() >= logging.INFO
     assert HELLO.decode() not in caplog.text
     assert HELLO.hex() not in caplog.text
+
+
+# A link that is up with nobody there
+
+
+async def test_a_reader_that_waits_for_a_card_and_goes_silent_is_connected_to_anew(air: MockAir) -> None:
+    reader = air.add()
+    link = BleakReaderLink(replace(QUICK, silent=0.1), air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    reader.channel.keepalive(gatt.Status.WAITING_FOR_CARD, asyncio.get_running_loop().time())
+    reader.flush()
+    events = await until(link, NoticeKind.READER_CONNECTION_LOST)
+    assert Notice(NoticeKind.READER_STATUS, "waiting_for_card") in events
+    # Killed and started again, it has lost the session, and says so at once.
+    reader.forget_session()
+    await until(link, ReaderLost)
+    await until(link, ReaderReady)
+    await link.close()
+
+
+async def test_a_reader_that_waits_for_nobody_may_be_silent(air: MockAir) -> None:
+    reader = air.add()
+    link = BleakReaderLink(replace(QUICK, silent=0.05), air.backends())
+    link.connect()
+    await until(link, ReaderReady)
+    for status in (gatt.Status.WAITING_FOR_PIN, gatt.Status.PIN_READ):
+        reader.channel.keepalive(status, asyncio.get_running_loop().time())
+        reader.flush()
+    with pytest.raises(TimeoutError):
+        await until(link, NoticeKind.READER_CONNECTION_LOST, within=0.3)
+    await link.close()
