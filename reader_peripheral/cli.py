@@ -42,9 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _set_up_logging(options.verbose)
     try:
         status: int = options.command(options)
-    except (BlindRelayError, OSError) as problem:
+    except BlindRelayError as problem:
         print(f"reader-peripheral: {problem}", file=sys.stderr)
         return 2 if isinstance(problem, InputError) and problem.code == "invalid_radio" else 1
+    except OSError as problem:
+        where = f"{problem.filename}: " if problem.filename else ""
+        print(f"reader-peripheral: {where}{problem.strerror or problem}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
@@ -150,9 +154,15 @@ def _enrol(options: argparse.Namespace) -> int:
 
 def _ask_code() -> str:
     """From a prompt or a pipe; never from the command line, which every process can read."""
-    if not sys.stdin.isatty():
-        return sys.stdin.read(4096)
-    return getpass.getpass("Enrolment code (brr1.…, not shown): ")
+    try:
+        if sys.stdin is None:
+            return ""
+        if not sys.stdin.isatty():
+            # As bytes: what is no text is no code, and said so like any other.
+            return sys.stdin.buffer.read(4096).decode("utf-8", "replace")
+        return getpass.getpass("Enrolment code (brr1.…, not shown): ")
+    except (EOFError, OSError, UnicodeDecodeError):
+        return ""
 
 
 def _run(options: argparse.Namespace) -> int:

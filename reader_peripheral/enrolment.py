@@ -74,14 +74,15 @@ def prepare(
     A key whose enrolment did not finish is used again; `replace` makes a new one and forgets the old issuer.
     """
     check_transport(code.issuer_url, allow_unencrypted=unencrypted)
-    enrolled = store.issuer()
-    if enrolled is not None and not replace:
+    # What is replaced need not be readable: a damaged file is a reason to replace it.
+    enrolled = None if replace else store.issuer()
+    if enrolled is not None:
         raise EnrolmentError(
             f"This reader is enrolled with {enrolled.issuer_id}. To enrol it anew, with a new identity and"
             " without that issuer, add --replace."
         )
-    seed = store.seed()
-    if seed is None or replace:
+    seed = None if replace else store.seed()
+    if seed is None:
         seed = random_bytes(SEED_SIZE)
         store.keep_seed(seed)
     return Candidate(code, SigningKey.from_seed(seed))

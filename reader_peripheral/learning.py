@@ -18,6 +18,7 @@ from protocol.errors import BlindRelayError
 from reader_peripheral.input_settings import DeviceIdentity, SwiperKind
 from reader_peripheral.remedies import ours
 from reader_peripheral.settings_edit import Value, with_values
+from reader_peripheral.settings_text import SettingsText
 
 QUIET_SECONDS: Final = 0.6
 """Devices stay grabbed until none has typed for so long: the end of a swipe must not reach the console."""
@@ -95,7 +96,11 @@ def settings_of(found: Candidate, all_there: Sequence[Candidate]) -> Mapping[str
 def write_settings(path: Path, role: Role, values: Mapping[str, Value | None]) -> None:
     """Change one section of the file; another user's service must be able to read it, so its mode stays."""
     try:
-        text = path.read_text("utf-8") if path.exists() else ""
+        text = ""
+        if path.exists():
+            before = SettingsText.read(path)
+            before.tables()  # what cannot be read is not written to either: its owner must see what is wrong
+            text = before.text
         changed = with_values(text, role.value, values)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(path.name + ".new")

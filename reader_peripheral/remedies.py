@@ -85,3 +85,11 @@ def install_extra(extra: str) -> str:
     if (_SOURCE / "pyproject.toml").is_file():
         return f"Run: {python} -m pip install -e {shlex.quote(f'{_SOURCE}[{extra}]')}"
     return f"Run, in a clone of Blind Relay: {python} -m pip install '.[{extra}]'"
+
+
+def guide() -> str:
+    """Where the settings are described, on this machine."""
+    for folder in (INSTALLED.parent, _SOURCE) if is_installed() else (_SOURCE,):
+        if (folder / "docs" / "pi.md").is_file():
+            return str(folder / "docs" / "pi.md")
+    return "docs/pi.md of Blind Relay"

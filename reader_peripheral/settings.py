@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from protocol.enrolment import check_issuer_url, is_loopback
 from protocol.errors import InputError
 from reader_peripheral.input_settings import KeypadSettings, SwiperSettings
-from reader_peripheral.settings_file import check_sections, read_section, read_tables
+from reader_peripheral.settings_file import check_sections, read_section
+from reader_peripheral.settings_text import SettingsText
 from reader_peripheral.texts import Language
 
 DATA_VARIABLE = "BLIND_RELAY_READER_DATA"
@@ -129,10 +130,11 @@ def read_settings(path: Path | None) -> ReaderSettings:
     """The settings in a file, or the defaults where there is none. Raises InputError (invalid_settings)."""
     if path is None:
         return ReaderSettings()
-    tables = read_tables(path)
-    check_sections(tables, tuple(_SECTIONS), path)
+    text = SettingsText.read(path)
+    tables = text.tables()
+    check_sections(tables, tuple(_SECTIONS), text)
     sections: dict[str, Any] = {
-        name: read_section(_SECTIONS[name], name, table, path) for name, table in tables.items()
+        name: read_section(_SECTIONS[name], name, table, text) for name, table in tables.items()
     }
     return ReaderSettings(**sections)
 
@@ -195,6 +197,10 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context()
         context.load_verify_locations(cafile=ca_file)
-    except (OSError, ssl.SSLError):
-        raise InputError("invalid_ca_file", f"Cannot read certificates from {ca_file}.") from None
+    except ssl.SSLError:
+        words = f"{ca_file} holds no certificates. It must be a PEM file: -----BEGIN CERTIFICATE-----"
+        raise InputError("invalid_ca_file", words) from None
+    except OSError as problem:
+        words = f"{ca_file} cannot be read: {problem.strerror}. Name a file of certificates with --ca-file"
+        raise InputError("invalid_ca_file", words) from None
     return context

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protocol.errors import InputError
+from reader_peripheral.settings_text import SettingsText, invalid
 
 SETTINGS_VARIABLE = "BLIND_RELAY_READER_SETTINGS"
 SYSTEM_SETTINGS = Path("/etc/blind-relay/reader.toml")
@@ -35,39 +35,32 @@ def settings_path(given: str | None) -> Path | None:
     return SYSTEM_SETTINGS if SYSTEM_SETTINGS.exists() else None
 
 
-def read_tables(path: Path) -> Mapping[str, Any]:
-    """The file as tables. Raises InputError (invalid_settings)."""
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as problem:
-        raise _invalid(f"{path} cannot be read: {problem.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise _invalid(f"{path} is not TOML: {problem}.") from None
-
-
-def check_sections(tables: Mapping[str, Any], known: tuple[str, ...], where: Path | str) -> None:
+def check_sections(tables: Mapping[str, Any], known: tuple[str, ...], text: SettingsText) -> None:
     """Every table must be one of `known`. Raises InputError (invalid_settings)."""
     for name, table in tables.items():
         if name not in known:
-            raise _invalid(f"{where}: there is no section [{name}].{_nearest(name, known, '[{}]')}")
+            if not isinstance(table, Mapping):
+                raise invalid(f"{text.path}: {name} stands before any section. Put it below its [section].")
+            raise invalid(f"{text.place(name)}: there is no section [{name}].{_nearest(name, known, '[{}]')}")
         if not isinstance(table, Mapping):
-            raise _invalid(f"{where}: {name} must be a section: [{name}].")
+            raise invalid(f"{text.place(name)}: {name} must be a section: [{name}].")
 
 
-def read_section(kind: type[Section], name: str, table: Mapping[str, Any], where: Path | str) -> Section:
-    """One section as its dataclass; raises InputError (invalid_settings) naming file, section and setting."""
+def read_section(kind: type[Section], name: str, table: Mapping[str, Any], text: SettingsText) -> Section:
+    """One section as its dataclass; raises InputError (invalid_settings) with file, line and setting."""
     hints = typing.get_type_hints(kind)
     known = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise _invalid(f"{where}: [{name}] has no setting {key!r}.{_nearest(key, known, '{}')}")
-        values[key] = _value(hints[key], value, f"{where}: [{name}] {key}")
+            where = text.place(name, key)
+            raise invalid(f"{where}: [{name}] has no setting {key!r}.{_nearest(key, known, '{}')}")
+        values[key] = _value(hints[key], value, f"{text.place(name, key)}: [{name}] {key}")
     try:
         return kind(**values)
     except InputError as problem:
-        raise _invalid(f"{where}: [{name}]: {problem}") from None
+        meant = next((key for key in table if key in str(problem)), None)
+        raise invalid(f"{text.place(name, meant)}: [{name}]: {problem}") from None
 
 
 def _value(wanted: Any, value: Any, what: str) -> Any:
@@ -78,24 +71,20 @@ def _value(wanted: Any, value: Any, what: str) -> Any:
         choices = tuple(choice.value for choice in wanted)
         if value not in choices:
             listed = ", ".join(f'"{choice}"' for choice in choices)
-            raise _invalid(f"{what} must be one of {listed}.{_nearest(str(value), choices, '{}')}")
+            raise invalid(f"{what} must be one of {listed}.{_nearest(str(value), choices, '{}')}")
         return wanted(value)
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)[0]
         if not isinstance(value, list):
-            raise _invalid(f"{what} must be a list: [ …, … ].")
+            raise invalid(f"{what} must be a list: [ …, … ].")
         return tuple(_value(inner, item, what) for item in value)
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:  # bool is an int to isinstance
-        raise _invalid(f"{what} must be {_TYPE_WORDS[wanted]}.")
+        raise invalid(f"{what} must be {_TYPE_WORDS[wanted]}.")
     return value
 
 
 def _nearest(wrong: str, known: tuple[str, ...], shape: str) -> str:
     near = difflib.get_close_matches(wrong, known, n=1)
     return f" Did you mean {shape.format(near[0])}?" if near else f" There is: {', '.join(known)}."
-
-
-def _invalid(text: str) -> InputError:
-    return InputError("invalid_settings", text)

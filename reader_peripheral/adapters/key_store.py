@@ -10,10 +10,14 @@ import json
 from pathlib import Path
 
 from protocol.enrolment import check_issuer_url
-from protocol.errors import InputError
 from protocol.identifiers import PUBLIC_KEY_SIZE, PublicKey, check_issuer_id
 from protocol.signing import SEED_SIZE
-from reader_peripheral.adapters.private_files import damaged, read_private, remove_private, write_private
+from reader_peripheral.adapters.private_files import (
+    DamagedFileError,
+    read_private,
+    remove_private,
+    write_private,
+)
 from reader_peripheral.ports import PinnedIssuer
 
 
@@ -34,7 +38,7 @@ class FileKeyStore:
         except ValueError:
             seed = b""
         if len(seed) != SEED_SIZE:
-            raise damaged(self._seed_file)
+            raise DamagedFileError(self._seed_file)
         return seed
 
     def issuer(self) -> PinnedIssuer | None:
@@ -50,9 +54,11 @@ class FileKeyStore:
                         return PinnedIssuer(
                             check_issuer_id(issuer_id), PublicKey(public_key), check_issuer_url(url)
                         )
-        except (ValueError, InputError):
+        except json.JSONDecodeError as problem:
+            raise DamagedFileError(self._issuer_file, problem.lineno) from None
+        except (ValueError, RecursionError):  # InputError is a ValueError
             pass
-        raise damaged(self._issuer_file)
+        raise DamagedFileError(self._issuer_file)
 
     def keep_seed(self, seed: bytes) -> None:
         """A new identity: what belonged to the old one is forgotten first."""

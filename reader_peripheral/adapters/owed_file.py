@@ -6,12 +6,17 @@ import json
 import logging
 from pathlib import Path
 
-from protocol.errors import BlindRelayError, InputError
+from protocol.errors import InputError
 from protocol.identifiers import DIGEST_SIZE, Digest
 from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER
 from protocol.money import Money, currency
 from protocol.text import check_shown_text
-from reader_peripheral.adapters.private_files import read_private, write_private
+from reader_peripheral.adapters.private_files import (
+    DamagedFileError,
+    PrivateFileError,
+    read_private,
+    write_private,
+)
 from reader_peripheral.owed_outcomes import OwedOutcome
 from reader_peripheral.screens import Bill
 
@@ -31,9 +36,22 @@ class OwedFile:
             if not isinstance(items, list):
                 raise ValueError("not a list")
             return tuple(_record(item) for item in items)
-        except (BlindRelayError, ValueError, RecursionError) as problem:
-            log.error("%s cannot be used and is left out: %s", self._path, type(problem).__name__)
+        except DamagedFileError as problem:
+            line = problem.line
+        except PrivateFileError as problem:
+            log.error("%s", problem)
             return ()
+        except json.JSONDecodeError as problem:
+            line = problem.lineno
+        except (ValueError, RecursionError):  # InputError is a ValueError
+            line = 1
+        log.error(
+            "%s, line %d: this file is damaged and left out. If a payment waited for its result, ask the"
+            " shop; the next payment writes the file anew.",
+            self._path,
+            line,
+        )
+        return ()
 
     def keep(self, records: tuple[OwedOutcome, ...]) -> None:
         """Replace what is kept."""

@@ -17,7 +17,7 @@ from reader_peripheral import doctor, screens, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.ports import Display
-from reader_peripheral.remedies import install_extra, ours
+from reader_peripheral.remedies import guide, install_extra, ours
 from reader_peripheral.settings import DisplayKind, DisplaySettings, ReaderSettings
 from reader_peripheral.settings_file import settings_path
 from reader_peripheral.texts import Language
@@ -118,9 +118,8 @@ def examine(options: argparse.Namespace, machine: doctor.Machine | None = None) 
     try:
         chosen = settings.read_settings(settings_path(options.settings))
     except BlindRelayError as problem:
-        yield Finding(
-            "settings", Level.FAULT, str(problem), "Correct the file; docs/pi.md lists the settings."
-        )
+        remedy = f"Correct the file; the settings are listed in {guide()}"
+        yield Finding("settings", Level.FAULT, str(problem), remedy)
         chosen = ReaderSettings()
     else:
         yield Finding(

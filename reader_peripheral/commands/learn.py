@@ -14,6 +14,7 @@ from reader_peripheral.input_settings import DeviceIdentity
 from reader_peripheral.learning import Role
 from reader_peripheral.process_hardening import harden_process
 from reader_peripheral.settings_file import SYSTEM_SETTINGS, settings_path
+from reader_peripheral.settings_text import SettingsText
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -34,6 +35,8 @@ def _learn(options: argparse.Namespace) -> int:
         raise InputError("invalid_device", "What can be learned is: swiper, keypad.") from None
     path = settings_path(options.settings) or SYSTEM_SETTINGS
     harden_process()
+    if path.exists():  # said before anybody swipes
+        SettingsText.read(path).tables()
     for role in roles:
         asyncio.run(_learn_role(role, path, options.seconds))
     return 0

@@ -42,6 +42,7 @@ def test_a_file_of_another_account_asks_for_sudo(tmp_path: Path, monkeypatch: py
 
     for method in ("open", "mkdir", "unlink"):  # root, as whom tests may run, is forbidden nothing
         monkeypatch.setattr(Path, method, forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     for use in (read_private, remove_private, lambda path: write_private(path, "")):
         with pytest.raises(PrivateFileError, match="run the command with sudo"):
             use(tmp_path / "identity.seed")
