@@ -122,6 +122,7 @@ def _set_up_logging(verbose: bool) -> None:
 
 
 def _identity(options: argparse.Namespace) -> int:
+    harden_process()
     store = FileKeyStore(settings.data_directory(options.data))
     seed, issuer = store.seed(), store.issuer()
     if seed is None:
@@ -135,6 +136,7 @@ def _identity(options: argparse.Namespace) -> int:
 
 
 def _enrol(options: argparse.Namespace) -> int:
+    harden_process()
     code = enrolment.read_code(_ask_code())
     tls = settings.tls_context(options.ca_file)
     store = FileKeyStore(settings.data_directory(options.data))
@@ -166,6 +168,7 @@ def _ask_code() -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
+    harden_process()
     place = settings.parse_radio(options.radio)
     if place is None and (options.radio_interval is not None or options.radio_loss is not None):
         raise InputError(
@@ -178,7 +181,6 @@ def _run(options: argparse.Namespace) -> int:
     if seed is None or issuer is None:
         raise BlindRelayError(_NOT_ENROLLED + ours("enrol"))
     devices = settings.read_settings(settings_path(options.settings))
-    harden_process()
     key = SigningKey.from_seed(seed)
     owed = OwedFile(settings.data_directory(options.data))
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())

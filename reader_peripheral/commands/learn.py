@@ -29,12 +29,12 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _learn(options: argparse.Namespace) -> int:
     """Each role in turn, written down as soon as it is known."""
+    harden_process()  # cards pass through here, unread
     try:
         roles = [Role(name) for name in options.device] or list(Role)
     except ValueError:
         raise InputError("invalid_device", "What can be learned is: swiper, keypad.") from None
     path = settings_path(options.settings) or SYSTEM_SETTINGS
-    harden_process()
     if path.exists():  # said before anybody swipes
         SettingsText.read(path).tables()
     for role in roles:

@@ -16,12 +16,20 @@ from reader_peripheral.adapters import private_files
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.private_files import read_private
+from reader_peripheral.commands import learn
 from reader_peripheral.settings import DisplayKind, read_settings
 from reader_peripheral.settings_text import SettingsText, _unreadable
 
 # What a codec, a parser or an errno would say, and no person should have to read.
 MACHINE_WORDS = re.compile(r"codec|Errno|0x[0-9a-f]{2}\b|byte|Traceback|Error\b|JSON|\\x|column \d")
 NO_FILES = ("folder", "pipe", "device", "huge")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own process stays as it is: locked memory would be everybody's."""
+    for module in (cli, learn):
+        monkeypatch.setattr(module, "harden_process", lambda: None)
 
 
 @pytest.mark.parametrize(
