@@ -59,6 +59,16 @@ class End(StrEnum):
         return self in (End.UNKNOWN, End.SEE_READER)
 
 
+class HowDeclined(StrEnum):
+    """How a request was declined on this phone; the words of the history file."""
+
+    BY_PERSON = "declined"
+    AND_BLOCKED = "declined_and_blocked"
+    """And the shop is not to call this phone again."""
+    BY_RULE = "declined_by_rule"
+    """Nobody was asked: --approve-below."""
+
+
 class NoticeKind(Enum):
     """What happens around payments: the connections, and what a person can do about them."""
 

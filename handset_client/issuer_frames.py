@@ -110,14 +110,20 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """The person declined, or the countdown ran out."""
+    """The person declined, or the countdown ran out. `block_merchant`: no more calls for this merchant."""
 
     payment_id: PaymentId
     reason: DeclineReason
+    block_merchant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.block_merchant and self.reason is not DeclineReason.DECLINED:
+            raise ValueError("only a person blocks a merchant: not somebody who gave no answer")
 
     def to_json(self) -> Json:
         """As the wire has it."""
-        return {"type": "decline", "payment_id": self.payment_id, "reason": self.reason.value}
+        block = {"block_merchant": True} if self.block_merchant else {}
+        return {"type": "decline", "payment_id": self.payment_id, "reason": self.reason.value, **block}
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,9 +134,11 @@ class IssuerSession:
         received = _count(frame, "received")
         fresh, lost = session != self._session, 0
         if fresh:
-            # What we queued before any session existed was meant for this one; the rest died.
-            lost = len(self._unacknowledged) if self._session else 0
-            waiting = [] if self._session else [unnumbered for _, unnumbered in self._unacknowledged]
+            # What we queued before any session existed was meant for this one. Of an old session all died
+            # but a person's word about a merchant, which is not about the payment alone.
+            queued = [numbered for _, numbered in self._unacknowledged]
+            waiting = [old for old in queued if not self._session or old.get("block_merchant")]
+            lost = len(queued) - len(waiting)
             self._session, self._received, self._sent = session, 0, 0
             self._unacknowledged.clear()
             self._welcomed = True

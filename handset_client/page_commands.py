@@ -29,6 +29,8 @@ class Press:
 
     payment_id: PaymentId
     approved: bool
+    block: bool = False
+    """With a decline: no more requests of this shop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ def parse_command(text: str) -> Command:
                 approved = content.get("approved")
                 if not isinstance(approved, bool):
                     raise CommandError("neither approved nor declined")
-                return Press(check_payment_id(_text(content, "payment_id")), approved)
+                block = content.get("block", False)
+                if not isinstance(block, bool) or (block and approved):
+                    raise CommandError("block goes with a decline")
+                return Press(check_payment_id(_text(content, "payment_id")), approved, block)
             case "done":
                 return Done(check_payment_id(_text(content, "payment_id")))
             case "set_language":

@@ -186,13 +186,13 @@ class PhoneView:
 
     # What the person does
 
-    def may_answer(self, payment_id: PaymentId, approved: bool) -> bool:
+    def may_answer(self, payment_id: PaymentId, approved: bool, block: bool = False) -> bool:
         """Whether this button is there to be pressed; notes that it was."""
         current = self._current
         if current is None or current.request.payment_id != payment_id or current.answered:
             return False
         undecided = current.step in UNDECIDED
-        if not undecided and (approved or current.step not in REVOCABLE):
+        if not undecided and (approved or block or current.step not in REVOCABLE):
             return False
         current.answered = True
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from handset_client.effects import Ending, KeptOutcome, Notice, Progress
+from handset_client.effects import Ending, HowDeclined, KeptOutcome, Notice, Progress
 from handset_client.issuer_frames import IssuerFrame, PaymentRequest, PhoneFrame
 from protocol.identifiers import HandsetId, IssuerId, PaymentId, PhoneNumber, ReaderId
 from protocol.messages import MessageType
@@ -117,10 +117,11 @@ class CredentialRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the person did with a request: approve, or decline."""
+    """What the person did with a request: approve, or decline, and then how."""
 
     payment_id: PaymentId
     approved: bool
+    declined: HowDeclined = HowDeclined.BY_PERSON
 
 
 class Screen(Protocol):

@@ -18,6 +18,7 @@ from handset_client.effects import (
     End,
     Ending,
     Finish,
+    HowDeclined,
     KeptOutcome,
     Notice,
     NoticeKind,
@@ -87,8 +88,12 @@ class Relay:
         self._if_current(payment_id, Event.APPROVE, None, now)
         return self._drain()
 
-    def person_declined(self, payment_id: PaymentId, now: float) -> list[RelayEffect]:
+    def person_declined(
+        self, payment_id: PaymentId, now: float, how: HowDeclined = HowDeclined.BY_PERSON
+    ) -> list[RelayEffect]:
         """S46: Decline was pressed for this payment."""
+        if self._call is not None and self._is_current(payment_id):
+            self._call.declined = how
         self._if_current(payment_id, Event.DECLINE, None, now)
         return self._drain()
 
@@ -307,7 +312,8 @@ class Relay:
                 self._to_issuer(Approve(call.payment_id, self._reader.hello), call, now)
             case Effect.SEND_DECLINED, _:
                 call.called_off = DeclineReason.DECLINED
-                self._to_issuer(Decline(call.payment_id, DeclineReason.DECLINED), call, now)
+                block = call.declined is HowDeclined.AND_BLOCKED
+                self._to_issuer(Decline(call.payment_id, DeclineReason.DECLINED, block), call, now)
             case Effect.SEND_NO_RESPONSE, _:
                 self._to_issuer(Decline(call.payment_id, DeclineReason.NO_RESPONSE), call, now)
             case Effect.SEND_READER_UNAVAILABLE, _:

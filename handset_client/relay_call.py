@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from handset_client.effects import End, Ending, Step
+from handset_client.effects import End, Ending, HowDeclined, Step
 from handset_client.issuer_frames import (
     DeclineReason,
     FromReader,
@@ -95,6 +95,7 @@ class Call:
     clocks: dict[Clock, float] = field(default_factory=dict)
     called_off: str | None = None
     """Why the phone itself called the payment off, where it did."""
+    declined: HowDeclined = HowDeclined.BY_PERSON
 
     def bells(self) -> dict[Clock, float]:
         """The clocks that mean something in this state, and when they ring."""
@@ -118,7 +119,7 @@ def ending_of(effect: Effect, call: Call, request: PaymentRequest, passing: Pass
         case Effect.SHOW_RESULT, Result(outcome=outcome, reason=reason, last_four=last_four):
             return Ending(request, End(outcome.value), reason, last_four)
         case Effect.SHOW_DECLINED, _:
-            return Ending(request, End.NOT_SETTLED, DeclineReason.DECLINED)
+            return Ending(request, End.NOT_SETTLED, call.declined)
         case Effect.SHOW_NO_RESPONSE, _:
             return Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)
         case Effect.SHOW_CALLED_OFF, _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from handset_client.effects import Amend, Ending, Notice, Progress, Shown
+from handset_client.effects import Amend, Ending, HowDeclined, Notice, Progress, Shown
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from protocol.money import Money
@@ -53,7 +53,7 @@ class ScriptedScreen:
         self._show(request)
         approved = self._decide(request)
         if approved is not None:
-            answer = Answer(request.payment_id, approved)
+            answer = Answer(request.payment_id, approved, HowDeclined.BY_RULE)
             loop = asyncio.get_running_loop()
             self._thinking = loop.call_later(self._delay, self._answers.put_nowait, answer)
 

@@ -167,7 +167,7 @@ class HandsetService:
         self._watch(answer)
         if answer.approved:
             return relay.person_approved(answer.payment_id, _now())
-        return relay.person_declined(answer.payment_id, _now())
+        return relay.person_declined(answer.payment_id, _now(), answer.declined)
 
     def _perform(self, effects: Iterable[RelayEffect]) -> None:
         for effect in effects:

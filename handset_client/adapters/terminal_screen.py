@@ -11,7 +11,17 @@ from typing import IO, Any, Final, Self
 
 from handset_client.adapters.keyboard import Keyboard
 from handset_client.adapters.terminal_text import columns_of, fit, wrap
-from handset_client.effects import REVOCABLE, UNDECIDED, End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import (
+    REVOCABLE,
+    UNDECIDED,
+    End,
+    Ending,
+    HowDeclined,
+    Notice,
+    NoticeKind,
+    Progress,
+    Step,
+)
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from handset_client.wording import (
@@ -39,6 +49,8 @@ _WORTH_SAYING: Final = frozenset(
     status.name.lower() for status in (Status.UNKNOWN_OUTCOME, Status.BUSY, Status.ERROR)
 )
 """What else a reader does, the steps and the result say already."""
+SETTLE: Final = 0.5
+"""Seconds that a new request takes no key: one that was on its way to something else must not pay."""
 _SAID_ALOUD: Final = (30, 10, 5)
 """Seconds at which a countdown is printed where no line can be rewritten."""
 
@@ -51,17 +63,22 @@ class TerminalScreen:
         source: IO[Any] = sys.stdin,
         output: IO[str] = sys.stdout,
         language: Language = Language.ENGLISH,
+        settle: float = SETTLE,
     ) -> None:
         self._keyboard = Keyboard(source)
         self._output = output
         self._language = language
         self._texts = terminal_texts(language)
+        self._settle = settle
         self._rewrites = output.isatty()
         # https://no-color.org: the variable's presence counts, and TERM=dumb has no colours to begin with.
         self._colours = self._rewrites and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._told = ""
         self._request: PaymentRequest | None = None
         self._step: Step | None = None
+        self._confirming = False
+        """Whether the next key decides on blocking the shop, and on nothing else."""
+        self._awake_at = 0.0
         self._until = 0.0
         self._ticker: asyncio.Task[None] | None = None
         self._status_shown = False
@@ -81,6 +98,8 @@ class TerminalScreen:
         self._stop_ticking()
         self._keyboard.forget_typed()
         self._request, self._step = request, Step.LOOKING_FOR_READER
+        self._confirming = False
+        self._awake_at = _now() + (self._settle if self._keyboard.single_keys else 0.0)
         self._until = _now() + seconds_left
         rule = ("─" if "utf" in (getattr(self._output, "encoding", None) or "").lower() else "-") * min(
             46, self._columns()
@@ -154,6 +173,19 @@ class TerminalScreen:
         if self._request is None:
             return None
         payment_id = self._request.payment_id
+        if self._step in UNDECIDED and _now() < self._awake_at:
+            return None
+        if self._confirming:
+            self._confirming = False
+            if self._step in UNDECIDED:
+                if key == "x":
+                    return Answer(payment_id, approved=False, declined=HowDeclined.AND_BLOCKED)
+                self._say(self._texts["not_blocked"])
+            return None
+        if self._step in UNDECIDED and key == "b":
+            self._confirming = True
+            self._say(self._texts["confirm_block"].replace("{merchant}", self._request.merchant_name))
+            return None
         if self._step in UNDECIDED and key in "ay":
             return Answer(payment_id, approved=True)
         if (self._step in UNDECIDED or self._step in REVOCABLE) and key in "dn":

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from handset_client.adapters.loopback_peer import is_stranger
-from handset_client.effects import Amend, Ending, Notice, Progress, Shown
+from handset_client.effects import Amend, Ending, HowDeclined, Notice, Progress, Shown
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.page_commands import CommandError, Done, Hello, Press, Setting, parse_command
 from handset_client.page_door import (
@@ -291,9 +291,10 @@ class WebScreen:
                 await tab.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"not understood")
                 return
             match command:
-                case Press(payment_id, approved):
-                    if self._view.may_answer(payment_id, approved):
-                        self._answers.put_nowait(Answer(payment_id, approved))
+                case Press(payment_id, approved, block):
+                    if self._view.may_answer(payment_id, approved, block):
+                        how = HowDeclined.AND_BLOCKED if block else HowDeclined.BY_PERSON
+                        self._answers.put_nowait(Answer(payment_id, approved, how))
                 case Done(payment_id):
                     self._view.close_receipt(payment_id)
                 case Setting():

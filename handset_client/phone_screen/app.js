@@ -195,7 +195,7 @@ function furnish() {
   hints.setAttribute("aria-label", texts.keys_title);
   hints.replaceChildren(
     el("h2", {}, texts.keys_title),
-    el("ul", {}, line(["A"], texts.key_approve), line(["D"], texts.key_decline), line(["Enter", "Esc"], texts.key_done)),
+    el("ul", {}, line(["A"], texts.key_approve), line(["D"], texts.key_decline), line(["B"], texts.key_block), line(["Enter", "Esc"], texts.key_done)),
   );
   document.getElementById("status-icons").replaceChildren(icon("lock"), icon("phone"));
 }

@@ -1,5 +1,6 @@
 // A shop asks: merchant, amount, order, countdown, Approve and Decline.
 
+import { blockDialog } from "./block.js";
 import { amount, el, fill, icon, say, svg } from "./dom.js";
 
 const ROUND = 2 * Math.PI * 57;
@@ -26,6 +27,8 @@ export function request({ texts, state, send, announce }) {
   // A click or key that was on its way to something else must not pay: the buttons wake up late.
   const approve = button("approve", "filled", "check", true);
   const decline = button("decline", "refuse", "close", false);
+  const asking = blockDialog({ texts }, payment, SETTLE, () => press(false, true));
+  const block = el("button", { type: "button", class: "button text quiet wide", disabled: true, onclick: askToBlock }, texts.block);
   let answered = false;
   let awake = false;
   let said = Infinity;
@@ -39,14 +42,24 @@ export function request({ texts, state, send, announce }) {
     );
   }
 
-  function press(approved) {
-    if (answered || !awake) return;
-    answered = send({ type: "press", payment_id: payment.id, approved });
+  function press(approved, blocks = false) {
+    if (answered || !awake || asking.dialog.open) return;
+    answered = send({ type: "press", payment_id: payment.id, approved, block: blocks });
     refresh();
   }
 
+  function askToBlock() {
+    if (!answered && awake) asking.open();
+  }
+
+  function escape() {
+    if (asking.dialog.open) asking.close();
+    else press(false);
+  }
+
   function refresh() {
-    approve.disabled = decline.disabled = answered || !awake;
+    approve.disabled = decline.disabled = block.disabled = answered || !awake;
+    if (answered) asking.close();
   }
 
   function tick() {
@@ -90,7 +103,8 @@ export function request({ texts, state, send, announce }) {
       el("p", { class: "order" }, el("span", {}, texts.for), payment.order),
       readerLine,
     ),
-    el("div", { class: "foot" }, el("p", { class: "note" }, texts.check), el("div", { class: "choice" }, decline, approve)),
+    el("div", { class: "foot" }, el("p", { class: "note" }, texts.check), el("div", { class: "choice" }, decline, approve), block),
+    asking.dialog,
   );
   update(state);
   const ticking = setInterval(tick, 200);
@@ -101,7 +115,7 @@ export function request({ texts, state, send, announce }) {
   return {
     element,
     update,
-    keys: { a: () => press(true), d: () => press(false), Escape: () => press(false) },
+    keys: { a: () => press(true), d: () => press(false), b: askToBlock, Escape: escape },
     leave() {
       clearInterval(ticking);
       clearTimeout(waking);

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from handset_client.effects import End, NoticeKind, Step
+from handset_client.effects import End, HowDeclined, NoticeKind, Step
 from protocol.gatt import Status
 from protocol.messages import NotSettled
 
@@ -97,6 +97,14 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         NotSettled.HANDSET_UNREACHABLE: ("this phone could not be reached", _ASK_SHOP),
         NotSettled.DECLINED: ("you declined", "Nothing more to do."),
+        HowDeclined.AND_BLOCKED: (
+            "you declined and blocked this shop",
+            "It cannot ask this phone again. Changed your mind? Ask your bank to unblock it.",
+        ),
+        HowDeclined.BY_RULE: (
+            "the rule of --approve-below declined it",
+            "To pay it, raise the limit or run without --headless, and ask the shop to try again.",
+        ),
         NotSettled.NO_RESPONSE: ("there was no answer in time", _ASK_SHOP),
         NotSettled.APPROVAL_TIMEOUT: ("there was no approval in time", _ASK_SHOP),
         NotSettled.CANCELLED_BY_MERCHANT: ("the shop cancelled it", "Nothing more to do."),
@@ -181,10 +189,12 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "shop": "Shop",
         "amount": "Amount",
         "order": "For",
-        "keys": "[A]pprove   [D]ecline",
+        "keys": "[A]pprove   [D]ecline   [B]lock",
         "keys_piped": "Type a (approve) or d (decline), Enter.   {seconds} seconds to answer",
+        "confirm_block": "Decline, and block {merchant}? It cannot ask this phone again; only your bank can undo it. Press X to block. Any other key goes back.",
+        "not_blocked": "Not blocked. Press A to approve or D to decline.",
         "seconds_left": "{seconds} seconds left",
-        "hint_undecided": "Press A to approve or D to decline (Q quits).",
+        "hint_undecided": "Press A to approve or D to decline; B declines and blocks the shop (Q quits).",
         "hint_revocable": "Press D to call this payment off.",
         "hint_too_late": "It is too late to call this payment off. Wait for the result.",
     }
@@ -201,6 +211,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "keys_title": "Keyboard",
         "key_approve": "Approve",
         "key_decline": "Decline, or call off",
+        "key_block": "Decline and block",
         "key_done": "Close a receipt, go back",
         "settings": "Settings",
         "back": "Back",
@@ -224,6 +235,11 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "for": "For",
         "approve": "Approve",
         "decline": "Decline",
+        "block": "Decline and block this shop",
+        "block_title": "Block {merchant}?",
+        "block_text": "This declines the request, and the shop cannot ask this phone again. Only your bank can undo it.",
+        "block_back": "Back",
+        "block_confirm": "Decline and block",
         "seconds_left": "{seconds} seconds to answer",
         "check": "Check shop and amount. Your card is read by your own reader.",
         "answering": "One moment …",

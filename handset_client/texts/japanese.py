@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from handset_client.effects import End, NoticeKind, Step
+from handset_client.effects import End, HowDeclined, NoticeKind, Step
 from protocol.gatt import Status
 from protocol.messages import NotSettled
 
@@ -106,6 +106,14 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         NotSettled.HANDSET_UNREACHABLE: ("この電話につながりませんでした", _ASK_SHOP),
         NotSettled.DECLINED: ("お断りになりました", _NOTHING),
+        HowDeclined.AND_BLOCKED: (
+            "お断りになり、このお店をブロックしました",
+            "このお店からの請求はもう届きません。元に戻すには、銀行に解除を頼んでください。",
+        ),
+        HowDeclined.BY_RULE: (
+            "--approve-below の決まりにより断りました",
+            "支払うには、上限を上げるか --headless なしで起動し、お店にもう一度請求してもらってください。",
+        ),
         NotSettled.NO_RESPONSE: ("時間内に返答がありませんでした", _ASK_SHOP),
         NotSettled.APPROVAL_TIMEOUT: ("時間内に承認がありませんでした", _ASK_SHOP),
         NotSettled.CANCELLED_BY_MERCHANT: ("お店が取り消しました", _NOTHING),
@@ -197,10 +205,12 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "shop": "お店",
         "amount": "金額",
         "order": "内容",
-        "keys": "[A] 承認   [D] 断る",
+        "keys": "[A] 承認   [D] 断る   [B] ブロック",
         "keys_piped": "a（承認）か d（断る）を入力し、Enter を押してください。残り {seconds} 秒",
+        "confirm_block": "断って、{merchant} をブロックしますか？ このお店からの請求は届かなくなり、元に戻せるのは銀行だけです。X でブロック、ほかのキーで戻ります。",
+        "not_blocked": "ブロックしませんでした。A で承認、D で断ります。",
         "seconds_left": "残り {seconds} 秒",
-        "hint_undecided": "A で承認、D で断ります（Q で終了）。",
+        "hint_undecided": "A で承認、D で断ります。B で断ってお店をブロックします（Q で終了）。",
         "hint_revocable": "D でこのお支払いを取りやめます。",
         "hint_too_late": "もう取りやめられません。結果をお待ちください。",
     }
@@ -216,6 +226,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "keys_title": "キーボード",
         "key_approve": "承認する",
         "key_decline": "断る・取りやめる",
+        "key_block": "断ってブロックする",
         "key_done": "レシートを閉じる・戻る",
         "settings": "設定",
         "back": "戻る",
@@ -239,6 +250,11 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "for": "内容",
         "approve": "承認する",
         "decline": "断る",
+        "block": "断って、この店をブロックする",
+        "block_title": "{merchant} をブロックしますか？",
+        "block_text": "この請求を断り、このお店からの請求がこの電話に届かないようにします。元に戻せるのは銀行だけです。",
+        "block_back": "戻る",
+        "block_confirm": "断ってブロックする",
         "seconds_left": "あと {seconds} 秒で締め切り",
         "check": "店名と金額を確かめてください。カードを読むのは、あなたのカードリーダーだけです。",
         "answering": "お待ちください…",

@@ -71,6 +71,13 @@ async def test_the_pictures(
         await expect(tab.page.locator(".reader-line[data-light=on]")).to_be_visible()
         await expect(tab.page.locator(".choice button:enabled")).to_have_count(2)
         await take(tab, f"request-{tag}")
+        if size == NARROW:
+            await tab.page.keyboard.press("b")
+            await tab.page.clock.run_for(900)
+            await expect(tab.page.locator(".ask .danger:enabled")).to_be_visible()
+            await take(tab, f"block-{tag}")
+            await tab.page.keyboard.press("Escape")
+            await expect(tab.page.locator(".ask[open]")).to_have_count(0)
         place.screen.tell(Progress(P1, Step.WAITING_FOR_ISSUER))
         place.screen.tell(Progress(P1, Step.SWIPE_NOW))
         await expect(tab.page.locator(".hero .swiping")).to_be_visible()

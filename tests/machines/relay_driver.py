@@ -6,6 +6,7 @@ from handset_client.effects import (
     End,
     Ending,
     Finish,
+    HowDeclined,
     KeptOutcome,
     RelayEffect,
     SendToIssuer,
@@ -73,8 +74,8 @@ class Driver:
     def approve(self, who: PaymentId = P1) -> list[RelayEffect]:
         return self._note(self.relay.person_approved(who, self.now))
 
-    def decline(self, who: PaymentId = P1) -> list[RelayEffect]:
-        return self._note(self.relay.person_declined(who, self.now))
+    def decline(self, who: PaymentId = P1, how: HowDeclined = HowDeclined.BY_PERSON) -> list[RelayEffect]:
+        return self._note(self.relay.person_declined(who, self.now, how))
 
     def hello(self, reader: ReaderId = READER, hello: bytes = HELLO) -> list[RelayEffect]:
         return self._note(self.relay.reader_ready(reader, hello, self.now))

@@ -8,9 +8,11 @@ from handset_client.effects import (
     Disregard,
     End,
     Forget,
+    HowDeclined,
     Keep,
     KeptOutcome,
     ReleaseReader,
+    SendToIssuer,
     Step,
 )
 from handset_client.issuer_frames import (
@@ -121,6 +123,37 @@ def test_s32_s46_declining() -> None:
     assert driver.sent() == [Decline(P1, DeclineReason.DECLINED)]
     assert driver.endings() == [(End.NOT_SETTLED, "declined")]
     assert ReleaseReader() in effects
+
+
+@pytest.mark.parametrize(
+    ("how", "block"),
+    [
+        (HowDeclined.BY_PERSON, False),
+        (HowDeclined.AND_BLOCKED, True),
+        (HowDeclined.BY_RULE, False),
+    ],
+)
+def test_how_it_was_declined_is_told_to_the_person_and_a_block_to_the_issuer(
+    how: HowDeclined, block: bool
+) -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.decline(how=how)
+    assert driver.sent() == [Decline(P1, DeclineReason.DECLINED, block_merchant=block)]
+    assert driver.endings() == [(End.NOT_SETTLED, how)]
+
+
+def test_blocking_in_one_payment_blocks_nobody_in_the_next() -> None:
+    driver = Driver()
+    driver.issuer(request(P1))
+    driver.issuer(request(P2))
+    driver.decline(P1, HowDeclined.AND_BLOCKED)
+    driver.later(60)
+    assert driver.sent()[-1] == Decline(P2, DeclineReason.NO_RESPONSE)
+    third = Driver()
+    third.issuer(request(P1))
+    third.decline(P2, HowDeclined.AND_BLOCKED)
+    assert SendToIssuer(Decline(P1, DeclineReason.DECLINED)) in third.relay.stop(third.now)
 
 
 def test_s46_doing_nothing_for_the_set_time() -> None:

@@ -75,6 +75,10 @@ def test_the_phones_frames_are_written() -> None:
         "reader_hello": "-_8",
     }
     assert Decline(PAYMENT, DeclineReason.NO_RESPONSE).to_json()["reason"] == "no_response"
+    declined = {"type": "decline", "payment_id": PAYMENT, "reason": "declined"}
+    assert Decline(PAYMENT, DeclineReason.DECLINED).to_json() == declined
+    block = Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=True)
+    assert block.to_json() == {**declined, "block_merchant": True}
     assert FromReader(PAYMENT, MessageType.CARD_ENVELOPE, b"\x00").to_json() == {
         "type": "from_reader",
         "payment_id": PAYMENT,
@@ -83,6 +87,11 @@ def test_the_phones_frames_are_written() -> None:
     }
     assert ReaderUnavailable(PAYMENT).to_json() == {"type": "reader_unavailable", "payment_id": PAYMENT}
     assert OutcomeWanted(PAYMENT).to_json() == {"type": "outcome_wanted", "payment_id": PAYMENT}
+
+
+def test_who_gives_no_answer_blocks_nobody() -> None:
+    with pytest.raises(ValueError, match="only a person"):
+        Decline(PAYMENT, DeclineReason.NO_RESPONSE, block_merchant=True)
 
 
 def test_only_messages_of_a_payment_come_from_a_reader() -> None:

@@ -13,6 +13,7 @@ from handset_client.effects import (
     ConnectReader,
     End,
     Ending,
+    HowDeclined,
     KeptOutcome,
     Notice,
     NoticeKind,
@@ -260,7 +261,8 @@ async def test_declining(phone: Phone) -> None:
     phone.issuer.says.append(request())
     await phone.until_ended()
     assert Decline(P1, DeclineReason.DECLINED) in phone.log
-    assert phone.endings() == [(End.NOT_SETTLED, "declined")]
+    # Nobody was asked, and nobody is told that they declined.
+    assert phone.endings() == [(End.NOT_SETTLED, HowDeclined.BY_RULE)]
 
 
 async def test_the_countdown_is_the_phones_own(phone: Phone) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handset_client.issuer_frames import Json
+from handset_client.issuer_frames import Decline, DeclineReason, Json
 from handset_client.issuer_session import (
     UNACKNOWLEDGED_LIMIT,
     Delivered,
@@ -15,6 +15,9 @@ from handset_client.issuer_session import (
     Welcomed,
 )
 from protocol.errors import LocalProtocolError, MessageError
+from protocol.identifiers import PaymentId, mint
+
+PAYMENT = PaymentId(mint("pay", bytes(16)))
 
 
 def welcome(session: str = "s1", received: int = 0) -> Json:
@@ -79,6 +82,22 @@ def test_another_session_forgets_both_sides() -> None:
     conversation.send({"type": "new"})
     assert conversation.frames_to_send() == [{"type": "new", "seq": 1}]
     assert conversation.receive({"type": "y", "seq": 1}) == [Delivered({"type": "y", "seq": 1})]
+
+
+def test_a_persons_word_about_a_merchant_outlives_the_session() -> None:
+    block = Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=True).to_json()
+    conversation = opened("s1")
+    conversation.send({"type": "from the old one"})
+    conversation.send(block)
+    conversation.disconnected()
+    conversation.hello()
+    assert conversation.receive(welcome("s2")) == [Welcomed(True, "+81901234567", 1)]
+    assert conversation.frames_to_send() == [{**block, "seq": 1}]
+    conversation.receive({"type": "ack", "received": 1})
+    conversation.disconnected()
+    conversation.hello()
+    conversation.receive(welcome("s3"))
+    assert conversation.frames_to_send() == []  # said once: it may have been taken back since
 
 
 def test_what_was_said_before_the_first_session_is_not_lost() -> None:

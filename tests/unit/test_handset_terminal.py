@@ -15,7 +15,7 @@ import pytest
 
 from handset_client.adapters.terminal_screen import TerminalScreen
 from handset_client.adapters.terminal_text import columns_of, fit, wrap
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.ports import Answer
 from handset_client.wording import NOTICES, REASONS, STEPS, Language, ending_text, notice_text
@@ -65,7 +65,7 @@ async def pty(ends: tuple[int, int]) -> Iterator[Pty]:  # type: ignore[misc]
     with (
         os.fdopen(os.dup(slave), "r", encoding="utf-8") as source,
         os.fdopen(slave, "w", encoding="utf-8") as output,
-        TerminalScreen(source, output) as screen,
+        TerminalScreen(source, output, settle=0) as screen,
     ):
         yield Pty(master, screen)
         await screen.close()
@@ -121,6 +121,68 @@ async def test_what_was_typed_before_the_request_is_no_answer(
         await heard.wait()
     pty.screen.ask(REQUEST, 60)
     pty.type("d")
+    async with asyncio.timeout(5):
+        assert await waiting == Answer(P1, approved=False)
+
+
+@pytest.mark.parametrize("keys", ["a", "y", "d", "bx"])
+async def test_a_new_request_takes_no_key_for_a_moment(ends: tuple[int, int], keys: str) -> None:
+    with (
+        os.fdopen(os.dup(ends[1]), "r", encoding="utf-8") as source,
+        os.fdopen(ends[1], "w", encoding="utf-8") as output,
+        TerminalScreen(source, output, settle=3600) as screen,
+    ):
+        pty = Pty(ends[0], screen)
+        screen.ask(REQUEST, 60)
+        pty.type(keys + "q")
+        with pytest.raises(EOFError):
+            await answer(pty)
+        assert "Press" not in await pty.until("1:00")
+        await screen.close()
+
+
+BLOCKED = Answer(P1, approved=False, declined=HowDeclined.AND_BLOCKED)
+
+
+async def test_blocking_a_shop_takes_a_second_key(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.type("bx")
+    assert await answer(pty) == BLOCKED
+    await pty.until("Decline, and block")
+    pty.screen.finish(Ending(REQUEST, End.NOT_SETTLED, HowDeclined.AND_BLOCKED))
+    await pty.until("unblock")
+
+
+@pytest.mark.parametrize("key", ["a", "y", "d", "b", "n"])
+async def test_any_other_key_goes_back_and_answers_nothing(pty: Pty, key: str) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.type(f"b{key}")
+    waiting = asyncio.create_task(pty.screen.next_answer())
+    await pty.until("Not blocked.")
+    assert not waiting.done()
+    pty.type("xd")
+    async with asyncio.timeout(5):
+        assert await waiting == Answer(P1, approved=False)
+
+
+async def test_the_question_about_blocking_is_about_one_request(pty: Pty) -> None:
+    waiting = asyncio.create_task(pty.screen.next_answer())
+    pty.screen.ask(REQUEST, 60)
+    pty.type("b")
+    await pty.until("Decline, and block")
+    pty.screen.ask(replace(REQUEST, payment_id=P2), 60)
+    pty.type("xa")
+    async with asyncio.timeout(5):
+        assert await waiting == Answer(P2, approved=True)
+
+
+async def test_once_approved_nobody_is_blocked(pty: Pty) -> None:
+    pty.screen.ask(REQUEST, 60)
+    pty.type("b")
+    waiting = asyncio.create_task(pty.screen.next_answer())
+    await pty.until("Decline, and block")
+    pty.screen.tell(Progress(P1, Step.SWIPE_NOW))
+    pty.type("xd")
     async with asyncio.timeout(5):
         assert await waiting == Answer(P1, approved=False)
 
@@ -216,7 +278,7 @@ async def test_japanese(ends: tuple[int, int]) -> None:
     with (
         os.fdopen(os.dup(ends[1]), "r", encoding="utf-8") as source,
         os.fdopen(ends[1], "w", encoding="utf-8") as output,
-        TerminalScreen(source, output, Language.JAPANESE) as screen,
+        TerminalScreen(source, output, Language.JAPANESE, settle=0) as screen,
     ):
         pty = Pty(ends[0], screen)
         screen.ask(REQUEST, 60)
@@ -318,8 +380,8 @@ async def test_seconds_are_said_aloud_where_no_line_can_be_rewritten() -> None:
 # The words
 
 
-@pytest.mark.parametrize("reason", list(NotSettled))
-def test_every_reason_has_words_and_a_next_step(reason: NotSettled) -> None:
+@pytest.mark.parametrize("reason", [*NotSettled, *HowDeclined])
+def test_every_reason_has_words_and_a_next_step(reason: NotSettled | HowDeclined) -> None:
     happened, next_step = ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))
     assert happened.startswith("Not paid: JPY 1,200 to 田中珈琲店: ")
     assert "no reason known" not in happened

@@ -202,3 +202,15 @@ def test_a_receipt_of_doubt_that_is_on_show_becomes_what_was_learned() -> None:
     assert (state["receipt"]["outcome"], state["receipt"]["why"]) == ("not_settled", "the PIN was wrong")
     assert state["notice"] is None
     assert [past["outcome"] for past in state["history"]] == ["not_settled"]
+
+
+def test_a_shop_is_blocked_while_deciding_and_not_after() -> None:
+    seen = view()
+    assert not seen.may_answer(P1, False, block=True)
+    seen.ask(REQUEST, 60.0)
+    assert seen.may_answer(P1, False, block=True)
+    assert not seen.may_answer(P1, False, block=True)
+    seen.ask(OTHER, 60.0)
+    seen.tell(Progress(P2, Step.SWIPE_NOW))
+    assert not seen.may_answer(P2, False, block=True)
+    assert seen.may_answer(P2, False)

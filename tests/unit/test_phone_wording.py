@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from handset_client.effects import End, Ending, Notice, NoticeKind, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.wording import (
@@ -33,7 +33,7 @@ READER = parse_reader_id("0a1b-2c3d-4e5f-6071")
 # Languages
 
 
-@pytest.mark.parametrize("table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "PAGE"])
+@pytest.mark.parametrize("table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "TERMINAL", "PAGE"])
 def test_both_languages_say_the_same_things(table: str) -> None:
     ours, theirs = getattr(english, table), getattr(japanese, table)
     assert ours.keys() == theirs.keys()
@@ -60,7 +60,7 @@ def test_every_thing_that_can_happen_has_words() -> None:
         for status in Status:
             said = notice_text(Notice(NoticeKind.READER_STATUS, status.name.lower()), language)
             assert said != notice_text(Notice(NoticeKind.READER_STATUS, "a newer one"), language)
-        for reason in [*NotSettled, "no_response", "unheard_of", None]:
+        for reason in [*NotSettled, *HowDeclined, "no_response", "unheard_of", None]:
             for end in End:
                 happened, advice = ending_text(Ending(REQUEST, end, reason, "1111"), language)
                 assert "JPY 1,200" in happened
@@ -71,7 +71,9 @@ def test_every_thing_that_can_happen_has_words() -> None:
 
 
 def test_japanese_has_no_english_left() -> None:
-    allowed = re.compile(r"Bluetooth|Blind Relay|handset-client( [a-z]+)*|--reader|\{\w+\}|\bL\b")
+    allowed = re.compile(
+        r"Bluetooth|Blind Relay|handset-client( [a-z]+)*|--reader|--approve-below|--headless|\{\w+\}|\b[LX]\b"
+    )
     for table in (japanese.STEPS, japanese.NOTICES, japanese.STATUSES, japanese.PAGE):
         for key, text in table.items():
             assert not re.search("[A-Za-z]", allowed.sub("", text)), key

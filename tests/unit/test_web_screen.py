@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from handset_client.adapters.web_screen import LARGEST_COMMAND, MOST_TABS, WebScreen
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step
 from handset_client.phone_view import PhoneView
 from handset_client.ports import Answer
 from handset_client.preferences import Preferences, Theme
@@ -46,6 +46,17 @@ async def test_a_request_is_answered_on_the_page(screen: WebScreen, browser: Cli
     await tab.socket.send_json({"type": "press", "payment_id": P1, "approved": True})
     assert await answer(screen) == Answer(P1, approved=True)
     await tab.until(lambda state: state["payment"]["answered"])
+
+
+async def test_a_shop_is_blocked_on_the_page(screen: WebScreen, browser: ClientSession) -> None:
+    tab = await open_tab(screen, browser, await sign_in(screen, browser))
+    screen.ask(REQUEST, 57)
+    await tab.until(lambda state: state["payment"])
+    await tab.socket.send_json({"type": "press", "payment_id": P1, "approved": False, "block": True})
+    assert await answer(screen) == Answer(P1, approved=False, declined=HowDeclined.AND_BLOCKED)
+    screen.finish(Ending(REQUEST, End.NOT_SETTLED, HowDeclined.AND_BLOCKED))
+    receipt = (await tab.until(lambda state: state["receipt"]))["receipt"]
+    assert "unblock" in receipt["next"]
 
 
 async def test_every_tab_shows_the_same(screen: WebScreen, browser: ClientSession) -> None:
@@ -133,6 +144,8 @@ async def test_closing_tells_every_tab(browser: ClientSession) -> None:
         '{"type":"press","payment_id":"pay_x","approved":true}',
         f'{{"type":"press","payment_id":"{P1}","approved":1}}',
         f'{{"type":"press","payment_id":"{P1}"}}',
+        f'{{"type":"press","payment_id":"{P1}","approved":true,"block":true}}',
+        f'{{"type":"press","payment_id":"{P1}","approved":false,"block":"yes"}}',
         '{"type":"set_language","value":"de"}',
         '{"type":"set_theme","value":null}',
         '{"type":"set_reader","value":"../x"}',
