@@ -10,21 +10,30 @@ import logging
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from issuer_server.operating_settings import LogFormat
+from issuer_server.request_context import CURRENT_REQUEST
+
 _FIELDS: Final = (
     "payment_id",
     "handset_id",
-    "request_id",
     "event",
     "effect",
     "state",
     "reason",
     "code",
     "dropped",
+    "method",
+    "route",
+    "status",
+    "milliseconds",
 )
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, logger, message and the fields named above. Exceptions appear by their type alone."""
+    """Time, level, logger, message and the fields named above. Exceptions appear by their type alone.
+
+    A line of what a request set in motion carries the id that its caller was told.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -33,9 +42,11 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (request_id := CURRENT_REQUEST.get()) is not None:
+            line["request_id"] = request_id
         for name in _FIELDS:
             if (value := getattr(record, name, None)) is not None:
-                line[name] = value if isinstance(value, int) else str(value)
+                line[name] = value if isinstance(value, int | float) else str(value)
         if exception := _exception(record):
             line["exception"] = exception
         return json.dumps(line)
@@ -51,9 +62,11 @@ class PlainLines(logging.Formatter):
         return f"{time} {level}{record.getMessage()}" + (f" ({exception})" if exception else "")
 
 
-def formatter_for(stream: TextIO) -> logging.Formatter:
-    """Plain lines where a person reads along, JSON for a file, a pipe or a journal."""
-    return PlainLines() if stream.isatty() else JsonLines()
+def formatter_for(stream: TextIO, wanted: LogFormat = LogFormat.AUTO) -> logging.Formatter:
+    """What is wanted; else plain lines where a person reads along, JSON for a file, a pipe or a journal."""
+    if wanted is LogFormat.AUTO:
+        wanted = LogFormat.PLAIN if stream.isatty() else LogFormat.JSON
+    return PlainLines() if wanted is LogFormat.PLAIN else JsonLines()
 
 
 def _exception(record: logging.LogRecord) -> str | None:

@@ -30,7 +30,7 @@ from issuer_server.problems import Problem
 from issuer_server.storage.port import IdempotencyMismatch
 from issuer_server.storage.records import IdempotencyClaim
 from protocol.errors import InputError
-from protocol.identifiers import Digest, PaymentId, check_payment_id
+from protocol.identifiers import PaymentId, check_payment_id
 
 LONGEST_WAIT: Final = 60.0
 """Seconds of one long poll."""
@@ -50,8 +50,6 @@ class MerchantApi:
         app.router.add_get("/v1/payments", self.list)
         app.router.add_get("/v1/payments/{id}", self.show)
         app.router.add_post("/v1/payments/{id}/cancel", self.cancel)
-        app.router.add_get("/healthz", self.health)
-        app.router.add_get("/readyz", self.ready)
 
     async def create(self, request: web.Request) -> web.Response:
         """201 with the payment, as first answered also for a repeated key.
@@ -131,17 +129,6 @@ class MerchantApi:
                 f"The payment is {error.payment.state.value}: it can be cancelled until it settles.",
             ) from None
         return web.json_response(payment_json(payment))
-
-    async def health(self, request: web.Request) -> web.Response:
-        """The process answers."""
-        return web.json_response({"status": "ok"})
-
-    async def ready(self, request: web.Request) -> web.Response:
-        """New payments are taken and the database answers."""
-        if self._application.stopping:
-            raise Problem(503, "issuer_stopping", "The issuer is being restarted.")
-        await self._application.parts.storage.merchant_by_key_digest(Digest(bytes(32)))
-        return web.json_response({"status": "ready"})
 
 
 def _wait(request: web.Request) -> float:

@@ -353,7 +353,7 @@ _PATHS: Final[Document] = {
             "readiness",
             "New payments are taken and the database answers.",
             (200, "Status"),
-            _merged(_FAILURES, {503: ["issuer_stopping"]}),
+            _merged(_FAILURES, {503: ["issuer_stopping", "keys_unavailable"]}),
             open_to_all=True,
         )
     },

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from secrets import token_hex
 from typing import Final
 
 from aiohttp import web
@@ -19,7 +17,8 @@ _log = logging.getLogger(__name__)
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 REQUEST_ID_HEADER: Final = "X-Request-Id"
-_ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PROBLEM_CODE: Final = web.RequestKey("problem_code", str)
+"""The `code` of the problem that a request was answered with."""
 
 _CODES_OF_FRAMEWORK_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad_request", "The request is not valid HTTP for this server."),
@@ -72,26 +71,28 @@ def unauthorized(detail: str) -> Problem:
 async def problem_middleware(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Give each request an id and turn what goes wrong into a problem that shows nothing of our inside."""
-    claimed = request.headers.get(REQUEST_ID_HEADER, "")
-    request_id = claimed if _ACCEPTABLE_REQUEST_ID.fullmatch(claimed) else f"req_{token_hex(8)}"
-    request[REQUEST_ID] = request_id
+    """Turn what goes wrong into a problem that shows nothing of our inside, with the id of the request."""
+    request_id = request[REQUEST_ID]
+    problem: Problem | None = None
     try:
         response = await handler(request)
-    except Problem as problem:
-        response = problem.response(request_id)
+    except Problem as refusal:
+        problem = refusal
     except web.HTTPException as refusal:
-        response = _of_framework(refusal).response(request_id)
+        problem = _of_framework(refusal)
     except StorageError as error:
-        _log.error("storage failed: %s", type(error).__name__, extra={"request_id": request_id})
-        response = Problem(
+        _log.error("storage failed: %s", type(error).__name__)
+        problem = Problem(
             503, "storage_unavailable", "The issuer's database failed; try again.", {"Retry-After": "1"}
-        ).response(request_id)
+        )
     except Exception as error:  # noqa: BLE001 - the last line of defence: the caller gets an answer with an id
-        _log.error("request failed: %s", type(error).__name__, extra={"request_id": request_id})
-        response = Problem(
+        _log.error("request failed: %s", type(error).__name__)
+        problem = Problem(
             500, "internal_error", "The issuer failed; quote the request_id when you report it."
-        ).response(request_id)
+        )
+    if problem is not None:
+        request[PROBLEM_CODE] = problem.code
+        response = problem.response(request_id)
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = request_id
     return response

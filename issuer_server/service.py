@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import signal
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,15 +21,23 @@ from issuer_server.bus.port import Bus
 from issuer_server.deadlines import LoopTimers, Timers
 from issuer_server.enrolment_api import EnrolmentApi
 from issuer_server.handset_channel import HandsetChannel
+from issuer_server.http_observing import observing_middleware
 from issuer_server.keys import load_keys
 from issuer_server.merchant_api import MerchantApi
 from issuer_server.merchant_requests import MerchantGate
+from issuer_server.metrics import Levels, Metrics
+from issuer_server.observing import Observer, observer_of
+from issuer_server.operator_pages import health_routes, operator_listener
 from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
+from issuer_server.readiness import Readiness
 from issuer_server.refund_api import RefundApi
+from issuer_server.service_manager import ServiceManager
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite.adapter import SqliteStorage
+from issuer_server.tls import ServerTls, server_tls
 from issuer_server.webhook_delivery import WebhookDelivery
+from protocol.errors import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ LARGEST_BODY: Final = 16 * 1024
 """Bytes of a request's body."""
 _CONNECTIONS_END_WITHIN: Final = 2.0
 """Seconds that open HTTP requests may take once every payment has ended."""
+_REST_OF_STOPPING: Final = 20.0
+"""Seconds for the rest of a graceful stop: the endings, webhooks under way, sockets, the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,13 @@ class RunningIssuer:
     application: IssuerApplication
     storage: SqliteStorage
     channel: HandsetChannel
+    tls: ServerTls | None = None
+    operator_url: str | None = None
+
+    @property
+    def status(self) -> str:
+        """One line for whoever runs it: numbers, and nobody's name."""
+        return f"{self.application.in_flight} payments in flight, {self.channel.connected} phones connected"
 
 
 @asynccontextmanager
@@ -66,7 +82,11 @@ async def start(
     """
     keys = load_keys(settings.keys)
     async with AsyncExitStack() as closing:
-        storage = await SqliteStorage.open(settings.database)
+        metrics = Metrics(wall=clock) if settings.metrics is not None else None
+        observers: list[Observer] = [] if metrics is None else [metrics]
+        observer = observer_of(observers)
+        tls = server_tls(settings)
+        storage = await SqliteStorage.open(settings.database, observer)
         closing.push_async_callback(storage.close)
         bus = LocalBus()
         closing.push_async_callback(bus.close)
@@ -82,17 +102,33 @@ async def start(
             limits=settings.limits,
             clock=clock,
             entropy=entropy,
+            observer=observer,
         )
         application = IssuerApplication(parts)
         channel = HandsetChannel(parts)
         await application.start()
+        readiness = Readiness(application, storage, lambda: _try_keys(parts))
+        operator_url = None
+        if settings.metrics is not None and metrics is not None:
+            counted = metrics
+
+            async def page() -> bytes:
+                return counted.page(await _levels(settings, application, channel, storage, tls))
+
+            operator_url = await closing.enter_async_context(
+                operator_listener(settings.metrics, tls.context if tls else None, page, readiness)
+            )
         runner = web.AppRunner(
-            http_application(application, channel, storage),
+            http_application(application, channel, storage, readiness),
             access_log=None,  # addresses hold payment ids, headers hold keys; payments log themselves
             shutdown_timeout=_CONNECTIONS_END_WITHIN,
         )
         delivery = WebhookDelivery(
-            storage, bus, private_allowed=settings.webhooks_to_private_addresses, clock=clock
+            storage,
+            bus,
+            private_allowed=settings.webhooks_to_private_addresses,
+            clock=clock,
+            observer=observer,
         )
         await delivery.start()
         closing.push_async_callback(delivery.close, _CONNECTIONS_END_WITHIN)
@@ -100,21 +136,23 @@ async def start(
         closing.push_async_callback(runner.cleanup)
         closing.push_async_callback(channel.close)
         closing.push_async_callback(application.stop, settings.stop_grace)
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
-        await site.start()
-        yield RunningIssuer(_url(settings, runner), bus, application, storage, channel)
+        context = tls.context if tls else None
+        await web.TCPSite(runner, settings.host, settings.port, ssl_context=context).start()
+        yield RunningIssuer(_url(settings, runner), bus, application, storage, channel, tls, operator_url)
 
 
 def http_application(
-    application: IssuerApplication, channel: HandsetChannel, storage: SqliteStorage
+    application: IssuerApplication, channel: HandsetChannel, storage: SqliteStorage, readiness: Readiness
 ) -> web.Application:
-    """Every route of the issuer behind the one middleware."""
-    app = web.Application(middlewares=[problem_middleware], client_max_size=LARGEST_BODY)
+    """Every route of the issuer behind the two middlewares."""
+    observe = observing_middleware(application.parts.observer)
+    app = web.Application(middlewares=[observe, problem_middleware], client_max_size=LARGEST_BODY)
     gate = MerchantGate(application.parts)
     MerchantApi(application, gate).add_routes(app)
     RefundApi(application, gate).add_routes(app)
     EnrolmentApi(application.parts, storage).add_routes(app)
     channel.add_routes(app)
+    health_routes(app, readiness)
     add_documentation_routes(app)
     return app
 
@@ -122,8 +160,12 @@ def http_application(
 async def run(
     settings: Settings, *, on_started: Callable[[RunningIssuer], None] = lambda issuer: None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then stop gracefully; a second signal ends the process at once."""
+    """Serve until SIGTERM or SIGINT, then stop gracefully; a second signal ends the process at once.
+
+    SIGHUP takes up a renewed TLS certificate.
+    """
     stop = asyncio.Event()
+    manager = ServiceManager()
     loop = asyncio.get_running_loop()
 
     def stop_then_let_die() -> None:
@@ -134,18 +176,51 @@ async def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_then_let_die)
     async with start(settings) as issuer:
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, _reload, issuer, manager)
         on_started(issuer)
+        manager.ready(lambda: issuer.status)
         await stop.wait()
-        _log.info("stopping: no new payments")
+        manager.stopping(settings.stop_grace + _REST_OF_STOPPING)
+        _log.info("stopping: no new payments, %d in flight", issuer.application.in_flight)
+    _log.info("stopped")
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    return context
+def _reload(issuer: RunningIssuer, manager: ServiceManager) -> None:
+    manager.reloading()
+    try:
+        if issuer.tls is not None:
+            issuer.tls.reload()
+            _log.info("the TLS certificate was read again")
+    except InputError as error:
+        _log.error("the TLS certificate in use stays in use: %s", error)
+    manager.ready(lambda: issuer.status)
+
+
+def _try_keys(parts: IssuerParts) -> None:
+    """What a payment does with them. No message is empty: nobody takes this signature for one."""
+    parts.signing_key.sign(b"")
+    parts.cards.pan_index(bytearray(b"0"))
+
+
+async def _levels(
+    settings: Settings,
+    application: IssuerApplication,
+    channel: HandsetChannel,
+    storage: SqliteStorage,
+    tls: ServerTls | None,
+) -> Levels:
+    database = settings.database
+    # Sizes by name: opening the file would drop this process's locks on it.
+    sizes = {"main": database, "wal": database.with_name(database.name + "-wal")}
+    return Levels(
+        in_flight=application.states_in_flight(),
+        handsets=channel.connected,
+        outbox=await storage.outbox(),
+        stopping=application.stopping,
+        database_bytes={name: path.stat().st_size if path.exists() else 0 for name, path in sizes.items()},
+        certificate_ends_at=tls.ends_at if tls is not None else None,
+    )
 
 
 def _url(settings: Settings, runner: web.AppRunner) -> str:

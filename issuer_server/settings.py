@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from issuer_server.operating_settings import SECTIONS, LogSettings, MetricsSettings, TracingSettings
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import USUAL_LIMITS, Limits
 from protocol.enrolment import is_loopback
@@ -44,6 +45,9 @@ class Settings:
     webhooks_to_private_addresses: bool = False  # also lets them go over plain HTTP: for development
     limits: Limits = USUAL_LIMITS
     stop_grace: float = 10.0  # how long payments in flight may still end by themselves at a graceful stop
+    metrics: MetricsSettings | None = None
+    log: LogSettings = field(default_factory=LogSettings)
+    tracing: TracingSettings | None = None
 
     def __post_init__(self) -> None:
         check_issuer_id(self.issuer_id)
@@ -59,6 +63,13 @@ class Settings:
             raise _refuse(
                 f"plain HTTP is for this machine alone, and {self.host} is not: set tls_certificate and"
                 " tls_key, listen on 127.0.0.1, or set insecure_plain_http_on_a_public_address = true"
+            )
+        if self.metrics is not None and not (
+            self.has_tls or self.metrics.is_loopback or self.insecure_plain_http_on_a_public_address
+        ):
+            raise _refuse(
+                f"metrics go over plain HTTP on this machine alone, and {self.metrics.host} is not: set"
+                ' tls_certificate and tls_key, or host = "127.0.0.1" under [metrics]'
             )
 
     @property
@@ -83,7 +94,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
-    """Settings of a parsed TOML table: keys as in Settings, `[deadlines]` and `[limits]` likewise."""
+    """Settings of a parsed TOML table: keys as in Settings, `[deadlines]`, `[limits]` … likewise."""
     types: Mapping[str, type | tuple[type, ...]] = {
         "issuer_id": str,
         "database": str,
@@ -99,6 +110,7 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         "pin_attempts_per_payment": int,
         "webhooks_to_private_addresses": bool,
         "stop_grace": (int, float),
+        **dict.fromkeys(SECTIONS, dict),
     }
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -118,6 +130,9 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         values["deadlines"] = _numbers(Deadlines(), "deadlines", "a number of seconds", values["deadlines"])
     if "limits" in values:
         values["limits"] = _numbers(USUAL_LIMITS, "limits", "a number, 0 for no limit", values["limits"])
+    for name, read in SECTIONS.items():
+        if name in values:
+            values[name] = read(values[name])
     return Settings(**values)
 
 

@@ -17,9 +17,10 @@ import aiohttp
 
 from issuer_server.background import Background
 from issuer_server.bus.port import WEBHOOKS_WAITING, Bus, Subscription
+from issuer_server.observing import NOBODY, Observer
 from issuer_server.storage.port import StorageError, WebhookStore
 from issuer_server.storage.records import DueWebhook
-from issuer_server.webhooks import GONE, is_public, next_attempt, signature_headers
+from issuer_server.webhooks import GONE, RETRY_AFTER, is_public, next_attempt, signature_headers
 from protocol.identifiers import WebhookEndpointId
 
 _log = logging.getLogger(__name__)
@@ -60,12 +61,14 @@ class WebhookDelivery:
         private_allowed: bool,
         clock: Callable[[], float],
         spread: Callable[[], float] = _SPREAD,
+        observer: Observer = NOBODY,
     ) -> None:
         self._store = store
         self._bus = bus
         self._private_allowed = private_allowed
         self._clock = clock
         self._spread = spread
+        self._observer = observer
         self._news = asyncio.Event()
         self._background = Background()
         self._under_way: set[tuple[str, WebhookEndpointId]] = set()
@@ -130,7 +133,7 @@ class WebhookDelivery:
 
     async def _deliver(self, due: DueWebhook) -> None:
         try:
-            status, problem = await self._attempt(due)
+            status, problem = await self._watched(due)
             if status is not None and 200 <= status < 300:
                 await self._store.webhook_delivered(due.message_id, due.endpoint_id)
             elif status == GONE:
@@ -148,6 +151,17 @@ class WebhookDelivery:
         finally:
             self._under_way.discard((due.message_id, due.endpoint_id))
             self._news.set()
+
+    async def _watched(self, due: DueWebhook) -> tuple[int | None, str]:
+        with self._observer.webhook(due) as attempted:
+            status, problem = await self._attempt(due)
+            if status is not None and 200 <= status < 300:
+                attempted("delivered")
+            elif status == GONE:
+                attempted("gone")
+            else:
+                attempted("failed" if due.attempts < len(RETRY_AFTER) else "given_up")
+            return status, problem
 
     async def _attempt(self, due: DueWebhook) -> tuple[int | None, str]:
         """The status that came back, and what was wrong in words for the operator."""

@@ -115,16 +115,18 @@ async def run_command(arguments: argparse.Namespace) -> None:
         print(line, flush=True)
 
     to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(formatter_for(sys.stderr))
-    logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
+    to_stderr.setFormatter(formatter_for(sys.stderr, settings.log.format))
+    logging.basicConfig(level=settings.log.number, handlers=[to_stderr])
     try:
         await run(settings, on_started=say)
     except OSError as error:
         if error.errno not in _NO_ADDRESS:
             raise
+        metrics = settings.metrics
+        also = f" (or {metrics.host}:{metrics.port} for its metrics)" if metrics is not None else ""
         raise InputError(
             "cannot_listen",
-            f"Cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno)}."
+            f"Cannot listen on {settings.host}:{settings.port}{also}: {os.strerror(error.errno)}."
             f" Stop the other program or change {arguments.data / SETTINGS_FILE}.",
         ) from None
 

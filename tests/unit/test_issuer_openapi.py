@@ -16,6 +16,7 @@ from issuer_server.enrolments import secret_digest
 from issuer_server.openapi import OPENAPI
 from issuer_server.payment import PaymentState
 from issuer_server.rate_limits import TokenBuckets
+from issuer_server.readiness import Readiness
 from issuer_server.service import http_application
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import NewEnrolmentCode
@@ -57,7 +58,8 @@ def documented() -> Answers:
 
 
 def test_every_route_is_described_and_nothing_else(home: House) -> None:
-    app = http_application(home.issuer.application, home.issuer.channel, home.issuer.storage)
+    readiness = Readiness(home.issuer.application, home.issuer.storage, lambda: None)
+    app = http_application(home.issuer.application, home.issuer.channel, home.issuer.storage, readiness)
     routes = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()
@@ -233,11 +235,17 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in of_merchants:
         await call(name, 403, "merchant_blocked", **body.get(name, {}))
     await storage.set_merchant_blocked(home.merchant.id, False)
+    monkeypatch.setattr("issuer_server.readiness.ANSWER_HOLDS", 0.0)
     for error, status, code in (
         (StorageError("disk full"), 503, "storage_unavailable"),
         (RuntimeError("a bug"), 500, "internal_error"),
     ):
-        for method in ("merchant_by_key_digest", "redeem_handset_code", "redeem_reader_code"):
+        for method in (
+            "merchant_by_key_digest",
+            "redeem_handset_code",
+            "redeem_reader_code",
+            "check_writable",
+        ):
             monkeypatch.setattr(type(storage), method, _failing(error))
         for name in [*of_merchants, "enrolHandset", "enrolReader", "readiness"]:
             await call(name, status, code, **body.get(name, {}))
@@ -248,6 +256,10 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TokenBuckets, "shut", home.merchant.id)
     for name in of_merchants:
         await call(name, 429, "rate_limited", **body.get(name, {}))
+    monkeypatch.undo()
+    monkeypatch.setattr("issuer_server.readiness.ANSWER_HOLDS", 0.0)
+    monkeypatch.setattr("issuer_server.service._try_keys", lambda parts: 1 / 0)
+    await call("readiness", 503, "keys_unavailable")
     monkeypatch.undo()
     home.issuer.application._stopping.set()
     await call("createPayment", 503, "issuer_stopping", json=BODY, key="stopping")
