@@ -21,6 +21,7 @@ from issuer_server.cards import (
 )
 from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
 from issuer_server.look_alikes import look_alike
+from issuer_server.secret_seal import NONCE_SIZE, SecretSeal
 from issuer_server.storage.port import Administration
 from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant, NewWebhookEndpoint
 from issuer_server.webhooks import SECRET_SIZE as SECRET_BYTES
@@ -150,6 +151,9 @@ async def add_card(
             expiry=expires,
             pin_verifier=keys.pin_verifier(card_id, pin),
             pin_try_limit=pin_tries,
+            pan_key=keys.pan_key,
+            pin_key=keys.pin_key,
+            earlier_indexes=keys.earlier_indexes(pan),
         ),
         now,
     )
@@ -160,6 +164,7 @@ async def add_webhook(
     store: Administration,
     merchant_id: MerchantId,
     url: str,
+    seal: SecretSeal,
     random: RandomBytes,
     now: float,
     *,
@@ -169,16 +174,23 @@ async def add_webhook(
     check_webhook_url(url, private_allowed=private_allowed)
     endpoint_id = WebhookEndpointId(mint("whe", random(ENTROPY_SIZE)))
     secret = random(SECRET_BYTES)
-    await store.add_webhook_endpoint(NewWebhookEndpoint(endpoint_id, merchant_id, url, secret), now)
+    sealed = seal.seal(secret, endpoint_id, random(NONCE_SIZE))
+    await store.add_webhook_endpoint(NewWebhookEndpoint(endpoint_id, merchant_id, url, sealed), now)
     return AddedWebhook(endpoint_id, url, secret_text(secret))
 
 
 async def rotate_webhook_secret(
-    store: Administration, endpoint_id: WebhookEndpointId, random: RandomBytes, now: float, overlap: float
+    store: Administration,
+    endpoint_id: WebhookEndpointId,
+    seal: SecretSeal,
+    random: RandomBytes,
+    now: float,
+    overlap: float,
 ) -> str:
     """The endpoint's new secret; for `overlap` seconds the old one signs as well. Raises NotFound."""
     secret = random(SECRET_BYTES)
-    await store.rotate_webhook_secret(endpoint_id, secret, now + overlap)
+    sealed = seal.seal(secret, endpoint_id, random(NONCE_SIZE))
+    await store.rotate_webhook_secret(endpoint_id, sealed, now + overlap)
     return secret_text(secret)
 
 

@@ -1,23 +1,23 @@
 """Finding a card by its number and checking a PIN, without keeping either.
 
 The card number is looked up by a keyed index and the PIN is compared with a keyed verifier, both
-HMAC-SHA-256 under keys from files that the service alone can read: a stolen database tells neither, nor
-lets them be guessed. Numbers and PINs arrive in buffers that their owner wipes; nothing here copies them.
+HMAC-SHA-256 under keys that the service alone can use: a stolen database tells neither, nor lets them be
+guessed. Numbers and PINs arrive in buffers that their owner wipes; nothing here copies them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Final
 
+from issuer_server.key_store import HmacKey, MacVersions
 from protocol.errors import InputError
 from protocol.identifiers import CardId, Digest
 
 Digits = bytes | bytearray | memoryview
 """ASCII digits."""
 
-KEY_SIZE: Final = 32
+FIRST_VERSION: Final = 1
 PAN_LENGTHS: Final = range(8, 20)
 """ISO/IEC 7812-1: 8 to 19 digits."""
 PIN_LENGTHS: Final = range(4, 13)
@@ -29,34 +29,60 @@ _PIN_DOMAIN: Final = b"blind-relay v1 pin verifier\0"
 
 
 class CardKeys:
-    """The two keys, and what is done with them. No key shows in a repr."""
+    """The two keys, each in the versions in use, and what is done with them. No key shows in a repr.
 
-    __slots__ = ("_pan_index_key", "_pin_pepper")
+    Given as bytes, a key is the first version and the only one.
+    """
 
-    def __init__(self, pan_index_key: bytes, pin_pepper: bytes) -> None:
-        if len(pan_index_key) != KEY_SIZE or len(pin_pepper) != KEY_SIZE:
-            raise ValueError(f"card keys have {KEY_SIZE} bytes")
-        self._pan_index_key = pan_index_key
-        self._pin_pepper = pin_pepper
+    __slots__ = ("_pan_index", "_pin_pepper")
+
+    def __init__(self, pan_index: bytes | MacVersions, pin_pepper: bytes | MacVersions) -> None:
+        self._pan_index = _versions(pan_index)
+        self._pin_pepper = _versions(pin_pepper)
 
     def __repr__(self) -> str:
         return "CardKeys(…)"
 
+    @property
+    def pan_key(self) -> int:
+        """The version that new indexes are made with."""
+        return self._pan_index.active
+
+    @property
+    def pin_key(self) -> int:
+        """The version that new verifiers are made with."""
+        return self._pin_pepper.active
+
     def pan_index(self, pan: Digits) -> Digest:
         """The keyed index that stands for a card number in the database."""
-        code = hmac.new(self._pan_index_key, _PAN_DOMAIN, hashlib.sha256)
-        code.update(pan)
-        return Digest(code.digest())
+        return Digest(self._pan_index.current.mac(_PAN_DOMAIN, pan))
+
+    def earlier_indexes(self, pan: Digits) -> tuple[Digest, ...]:
+        """What stands for it where a card was stored before a rotation and has not been swiped since."""
+        return tuple(Digest(key.mac(_PAN_DOMAIN, pan)) for key in self._pan_index.earlier)
 
     def pin_verifier(self, card_id: CardId, pin: Digits) -> bytes:
         """What is stored for a PIN: bound to its card, so that equal PINs do not look equal."""
-        code = hmac.new(self._pin_pepper, _PIN_DOMAIN + card_id.encode("ascii") + b"\0", hashlib.sha256)
-        code.update(pin)
-        return code.digest()
+        return self._pin_pepper.current.mac(_pin_domain(card_id), pin)
 
-    def verify_pin(self, card_id: CardId, pin: Digits, verifier: bytes) -> bool:
+    def has_pepper(self, version: int) -> bool:
+        """Whether verifiers of a version can be checked."""
+        return version in self._pin_pepper.keys
+
+    def verify_pin(self, card_id: CardId, pin: Digits, verifier: bytes, version: int = FIRST_VERSION) -> bool:
         """S21, in constant time. Claim a try from storage before asking: that is what bounds guessing."""
-        return hmac.compare_digest(self.pin_verifier(card_id, pin), verifier)
+        made = self._pin_pepper.keys[version].mac(_pin_domain(card_id), pin)
+        return hmac.compare_digest(made, verifier)
+
+
+def _versions(keys: bytes | MacVersions) -> MacVersions:
+    return (
+        keys if isinstance(keys, MacVersions) else MacVersions(FIRST_VERSION, {FIRST_VERSION: HmacKey(keys)})
+    )
+
+
+def _pin_domain(card_id: CardId) -> bytes:
+    return _PIN_DOMAIN + card_id.encode("ascii") + b"\0"
 
 
 def check_pan(pan: Digits) -> None:

@@ -40,6 +40,7 @@ class IssuerAddress:
     url: str
     issuer_id: IssuerId
     public_key: PublicKey
+    key_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,13 @@ async def issue_code(
     """A code for a cardholder's device, good for CODE_LIFE; raises NotFound. `secret`: 16 random bytes."""
     code = EnrolmentCode(kind, issuer.url, issuer.issuer_id, issuer.public_key, secret)
     await store.add_enrolment_code(
-        NewEnrolmentCode(secret_digest(secret), kind, cardholder_id, expires_at=now + CODE_LIFE)
+        NewEnrolmentCode(
+            secret_digest(secret),
+            kind,
+            cardholder_id,
+            expires_at=now + CODE_LIFE,
+            issuer_key=issuer.key_version,
+        )
     )
     return code
 

@@ -257,7 +257,7 @@ class HandsetChannel:
             reply = await self._parts.bus.request(payment_subject(message.payment_id), word)
         except NoResponders:
             return await answer_late(
-                self._parts.storage, self._parts.signing_key, handset, message, self._parts.clock()
+                self._parts.storage, self._parts.keys, handset, message, self._parts.clock()
             )
         return (reply,) if reply else ()
 

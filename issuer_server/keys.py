@@ -1,47 +1,136 @@
-"""The issuer's long-lived keys: three files of 32 random bytes, readable by the service alone.
+"""Keys in files: 32 random bytes each, readable by the service alone.
 
-    signing.seed   Ed25519 seed; readers pin its public key at enrolment
-    pan-index.key  HMAC key of the card number index
-    pin-pepper.key HMAC key of the PIN verifiers
+    signing.seed     Ed25519 seed; readers pin its public key at enrolment
+    pan-index.key    HMAC key of the card number index
+    pin-pepper.key   HMAC key of the PIN verifiers
+    webhook-seal.key seals the secrets that sign webhooks
 
-Losing one is final: without the first no reader trusts this issuer, without the others no card is found.
+These are the first versions. Later ones carry their number: signing.2.seed, pan-index.2.key. Losing one that
+is in use is final: without the first no reader trusts this issuer, without the next two no card pays.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from issuer_server.cards import CardKeys
-from protocol.errors import BlindRelayError
-from protocol.signing import SigningKey
+from issuer_server.key_store import KEY_SIZE, HmacKey, KeyPurpose
+from issuer_server.private_files import KeyFileError, read_private
+from protocol.identifiers import CardId, Digest
+from protocol.signing import Signer, SigningKey
 
-SIGNING_SEED: Final = "signing.seed"
-PAN_INDEX_KEY: Final = "pan-index.key"
-PIN_PEPPER: Final = "pin-pepper.key"
-KEY_FILES: Final = (SIGNING_SEED, PAN_INDEX_KEY, PIN_PEPPER)
-KEY_FILE_SIZE: Final = 32
+__all__ = [
+    "KEY_FILES",
+    "FileKeyStore",
+    "IssuerKeys",
+    "KeyFileError",
+    "create_keys",
+    "key_file_name",
+    "load_keys",
+]
+
+KEY_FILE_SIZE: Final = KEY_SIZE
+FIRST: Final = 1
 
 
-class KeyFileError(BlindRelayError):
-    """A key file is missing, damaged, or open to others; the text says what to do."""
+def key_file_name(purpose: KeyPurpose, version: int) -> str:
+    """What the file of a key is called."""
+    number = "" if version == FIRST else f".{version}"
+    return f"{purpose.value}{number}.{'seed' if purpose is KeyPurpose.SIGNING else 'key'}"
+
+
+KEY_FILES: Final = tuple(key_file_name(purpose, FIRST) for purpose in KeyPurpose)
+"""The files that a new directory holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerKeys:
-    """The keys in use; nothing of them shows in a repr."""
+    """The first version of each key, and no other: for a new issuer. Nothing of them shows in a repr."""
 
-    signing: SigningKey = field(repr=False)
+    signing: Signer = field(repr=False)
     cards: CardKeys = field(repr=False)
+
+    async def signer(self, version: int) -> Signer | None:
+        return self.signing if version == FIRST else None
+
+    async def refresh(self) -> bool:
+        """There is nothing else to know."""
+        return False
+
+    async def move_card_index(self, card_id: CardId, before: Digest, index: Digest, version: int) -> bool:
+        """Nothing moves where there is one version."""
+        return False
+
+    async def move_pin_verifier(self, card_id: CardId, before: bytes, verifier: bytes, version: int) -> bool:
+        """Nor here."""
+        return False
+
+
+class FileKeyStore:
+    """A directory of key files. `random` gives n random bytes."""
+
+    def __init__(self, directory: Path, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._directory = directory
+        self._random = random
+
+    @property
+    def name(self) -> str:
+        return str(self._directory)
+
+    def has(self, purpose: KeyPurpose, version: int) -> bool:
+        return self._path(purpose, version).exists()
+
+    def make(self, purpose: KeyPurpose, version: int) -> None:
+        path = self._path(purpose, version)
+        if path.exists():
+            return
+        fresh = path.with_name(path.name + ".new")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            _write(fresh, self._random(KEY_FILE_SIZE))
+            self._give_to_owner(fresh)
+            os.link(fresh, path)  # unlike a rename, never over a key that another command has just made
+            fresh.unlink()
+            _sync(self._directory)
+        except FileExistsError:
+            fresh.unlink(missing_ok=True)
+        except OSError as error:
+            raise KeyFileError(f"cannot write the key file {path}: {error.strerror}") from None
+
+    def signer(self, version: int) -> Signer:
+        return SigningKey.from_seed(_read(self._path(KeyPurpose.SIGNING, version)))
+
+    def mac(self, purpose: KeyPurpose, version: int) -> HmacKey:
+        return HmacKey(_read(self._path(purpose, version)))
+
+    def destroy(self, purpose: KeyPurpose, version: int) -> None:
+        path = self._path(purpose, version)
+        try:
+            path.unlink(missing_ok=True)
+            if self._directory.is_dir():
+                _sync(self._directory)
+        except OSError as error:
+            raise KeyFileError(f"cannot remove the key file {path}: {error.strerror}") from None
+
+    def _path(self, purpose: KeyPurpose, version: int) -> Path:
+        return self._directory / key_file_name(purpose, version)
+
+    def _give_to_owner(self, path: Path) -> None:
+        """A rotation run as root makes a key that the service, whose directory it is, can read."""
+        if os.name == "posix" and os.geteuid() == 0:
+            owner = self._directory.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def create_keys(directory: Path, random_bytes: Callable[[int], bytes]) -> None:
-    """Write three new keys to a new directory, all or none; raises KeyFileError where it exists.
+    """Write new keys to a new directory, all or none; raises KeyFileError where it exists.
 
     They are written beside their place and renamed into it, so that a crash leaves no half set of keys.
     """
@@ -63,10 +152,10 @@ def create_keys(directory: Path, random_bytes: Callable[[int], bytes]) -> None:
 
 
 def load_keys(directory: Path) -> IssuerKeys:
-    """Read the keys; raises KeyFileError where one is missing, damaged, or can be read by anybody else."""
+    """The first versions of a directory; raises KeyFileError where one is missing, damaged, not private."""
     if not directory.is_dir():
         raise KeyFileError(f"there are no keys in {directory}: run `issuer-server init` first")
-    seed, pan_index_key, pin_pepper = (_read(directory / name) for name in KEY_FILES)
+    seed, pan_index_key, pin_pepper, _ = (_read(directory / name) for name in KEY_FILES)
     return IssuerKeys(SigningKey.from_seed(seed), CardKeys(pan_index_key, pin_pepper))
 
 
@@ -89,35 +178,9 @@ def _sync(directory: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            # the file that was opened is the one that is checked: its name may change hands in between
-            _check_private(path, os.fstat(file.fileno()))
-            key = file.read(KEY_FILE_SIZE + 1)
-    except FileNotFoundError:
-        raise KeyFileError(f"the key file {path} is missing: restore it from its backup") from None
-    except OSError as error:
-        raise KeyFileError(
-            f"cannot read the key file {path}: {error.strerror}. It must belong to the issuer's user"
-        ) from None
+    key = read_private(path, KEY_FILE_SIZE, "key file")
     if len(key) != KEY_FILE_SIZE:
         raise KeyFileError(
             f"the key file {path} is damaged (not {KEY_FILE_SIZE} bytes): restore it from its backup"
         )
     return key
-
-
-def _check_private(path: Path, status: os.stat_result) -> None:
-    if os.name != "posix":
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"the key file {path} is not a regular file")
-    if status.st_uid not in (os.geteuid(), 0):
-        raise KeyFileError(
-            f"the key file {path} belongs to another user: run `chown` so that it is the service's"
-        )
-    if status.st_mode & 0o077:
-        raise KeyFileError(
-            f"the key file {path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}):"
-            f" run `chmod 600 {path}`, and make new keys if others may have read it"
-        )

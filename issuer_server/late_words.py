@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from issuer_server import handset_frames as frames
+from issuer_server.card_checks import KeysInUse
 from issuer_server.outcomes import sign_outcome
 from issuer_server.storage.port import Storage
-from issuer_server.storage.records import HandsetRecord
-from protocol.signing import Signer
+from issuer_server.storage.records import HandsetRecord, PaymentRecord
 
 
 async def answer_late(
-    storage: Storage, key: Signer, handset: HandsetRecord, message: frames.PhoneMessage, now: float
+    storage: Storage, keys: KeysInUse, handset: HandsetRecord, message: frames.PhoneMessage, now: float
 ) -> tuple[bytes, ...]:
     """The frames that answer `message`; none where the payment has not ended: its owner will say how.
 
@@ -23,6 +23,15 @@ async def answer_late(
         await storage.block_merchant(payment.cardholder_id, payment.merchant_id, now)
     if not payment.state.is_final:
         return ()
-    if isinstance(message, frames.OutcomeWanted) and (signed := sign_outcome(key, payment)) is not None:
-        return frames.to_reader(payment.id, "outcome", signed, 0), frames.result(payment)
+    if isinstance(message, frames.OutcomeWanted):
+        signed = await _outcome(storage, keys, payment)
+        if signed is not None:
+            return frames.to_reader(payment.id, "outcome", signed, 0), frames.result(payment)
     return (frames.payment_over(payment.id, payment.reason or "completed"),)
+
+
+async def _outcome(storage: Storage, keys: KeysInUse, payment: PaymentRecord) -> bytes | None:
+    """Signed with the key that the reader of this payment trusts; None where there is none to sign with."""
+    reader = None if payment.reader_id is None else await storage.reader(payment.reader_id)
+    signer = None if reader is None else await keys.signer(reader.issuer_key)
+    return None if signer is None else sign_outcome(signer, payment)

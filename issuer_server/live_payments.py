@@ -19,6 +19,7 @@ from issuer_server.storage.records import CardRecord, PaymentRecord, ReaderRecor
 from protocol.identifiers import CardholderId, Digest, HandsetId, PaymentId
 from protocol.messages import CardEnvelope, KeyOffer, NotSettled, PinEnvelope, ReaderHello
 from protocol.sealing import PaymentKey
+from protocol.signing import Signer
 from protocol.track_data import CardData
 
 
@@ -74,6 +75,8 @@ class LivePayment:
     handset_id: HandsetId | None = None
     hello: ReaderHello | None = field(default=None, repr=False)
     reader: ReaderRecord | None = field(default=None, repr=False)
+    # the version of the issuer's key that this reader trusts
+    signer: Signer | None = field(default=None, repr=False)
     offer: KeyOffer | None = field(default=None, repr=False)
     signed_offer: bytes = field(default=b"", repr=False)
     # hashes of signed messages: what each next message is bound to

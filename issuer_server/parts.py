@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from issuer_server.bus.port import Bus
-from issuer_server.cards import CardKeys
+from issuer_server.card_checks import KeysInUse
 from issuer_server.deadlines import Timers
 from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import Deadlines
@@ -16,7 +16,6 @@ from issuer_server.rate_limits import Limits
 from issuer_server.storage.port import Storage
 from protocol.identifiers import IssuerId
 from protocol.sealing import PaymentKey
-from protocol.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +23,9 @@ class IssuerParts:
     """`clock` gives epoch seconds for stamps, `timers` run deadlines, `entropy(n)` gives n random bytes."""
 
     issuer_id: IssuerId
-    signing_key: Signer = field(repr=False)
+    keys: KeysInUse = field(repr=False)
     storage: Storage
     bus: Bus
-    cards: CardKeys = field(repr=False)
     timers: Timers
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts: int = 1

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from issuer_server import handset_frames as frames
 from issuer_server.bus.port import WEBHOOKS_WAITING, NoResponders, handset_subject, moved_subject
+from issuer_server.card_checks import can_check, find_card, pin_is_right
 from issuer_server.envelopes import open_card, open_pin
 from issuer_server.live_payments import LivePayment, LivePayments
 from issuer_server.outcomes import sign_outcome
@@ -111,7 +112,10 @@ class PaymentEffects:
             return PaymentEvent.READER_UNKNOWN
         if reader.cardholder_id != live.record.cardholder_id:
             return PaymentEvent.READER_NOT_CARDHOLDERS
-        return PaymentEvent.READER_BLOCKED if reader.blocked else PaymentEvent.READER_ACCEPTED
+        live.signer = await self._parts.keys.signer(reader.issuer_key)
+        # A reader whose issuer key is retired would refuse every offer: it must be enrolled again.
+        refused = reader.blocked or live.signer is None
+        return PaymentEvent.READER_BLOCKED if refused else PaymentEvent.READER_ACCEPTED
 
     async def _hold_funds(self, live: LivePayment) -> PaymentEvent:
         changes, now = self._changes(live), self._parts.clock()
@@ -126,6 +130,7 @@ class PaymentEffects:
 
     async def _make_key_offer(self, live: LivePayment) -> None:
         assert live.hello is not None
+        assert live.signer is not None
         payment = live.record
         live.secrets.key = key = self._parts.make_key(self._parts.entropy(SEED_SIZE))
         live.offer = KeyOffer(
@@ -140,7 +145,7 @@ class PaymentEffects:
             public_key=key.public_key,
             seconds_to_live=max(1, int(self._parts.deadlines.card)),
         )
-        live.signed_offer = sign_message(self._parts.signing_key, live.offer)
+        live.signed_offer = sign_message(live.signer, live.offer)
         live.offer_digest = digest(live.signed_offer)
 
     async def _send_key_offer(self, live: LivePayment) -> None:
@@ -154,7 +159,7 @@ class PaymentEffects:
     async def _look_up_card(self, live: LivePayment) -> PaymentEvent:
         assert live.secrets.card is not None
         read = live.secrets.card
-        card = await self._parts.storage.card_by_index(self._parts.cards.pan_index(read.pan()))
+        card = await find_card(self._parts.storage, self._parts.keys, read.pan())
         today = datetime.fromtimestamp(self._parts.clock(), UTC).date()
         if card is None:
             return PaymentEvent.CARD_UNKNOWN
@@ -168,12 +173,14 @@ class PaymentEffects:
         # A stripe whose date differs from the table's is that of a card since replaced.
         if read.expired(today) or read.expiry != card.expiry:
             return PaymentEvent.CARD_EXPIRED
-        return PaymentEvent.PIN_NEEDED if card.pin_tries_left > 0 else PaymentEvent.PIN_BLOCKED
+        can_pay = card.pin_tries_left > 0 and await can_check(self._parts.keys, card)
+        return PaymentEvent.PIN_NEEDED if can_pay else PaymentEvent.PIN_BLOCKED
 
     async def _send_pin_request(self, live: LivePayment) -> None:
         assert live.offer_digest is not None
         assert live.card_envelope_digest is not None
         assert live.card is not None
+        assert live.signer is not None
         request = PinRequest(
             offer=live.offer_digest,
             card_envelope=live.card_envelope_digest,
@@ -181,7 +188,7 @@ class PaymentEffects:
             last_four=live.card.last_four,
             tries_left=min(live.pin_tries_left, MOST_TRIES),
         )
-        signed = sign_message(self._parts.signing_key, request)
+        signed = sign_message(live.signer, request)
         live.pin_request_digest = digest(signed)
         await self._to_reader(live, "pin_request", signed)
 
@@ -191,12 +198,14 @@ class PaymentEffects:
     async def _check_pin(self, live: LivePayment) -> PaymentEvent:
         assert live.card is not None
         assert live.secrets.pin is not None
+        if not await can_check(self._parts.keys, live.card):
+            return PaymentEvent.PIN_BLOCKED
         # The try is used up before the PIN is looked at: parallel payments share the tries there are.
         left = await self._parts.storage.claim_pin_try(live.card.id)
         if left is None:
             return PaymentEvent.PIN_BLOCKED
         live.pin_tries_left, live.pin_attempts = left, live.pin_attempts + 1
-        right = self._parts.cards.verify_pin(live.card.id, live.secrets.pin, live.card.pin_verifier)
+        right = await pin_is_right(self._parts.keys, live.card, live.secrets.pin)
         live.secrets.drop_pin()
         if right:
             await self._parts.storage.restore_pin_tries(live.card.id)
@@ -215,7 +224,8 @@ class PaymentEffects:
         )
 
     async def _send_outcome(self, live: LivePayment) -> None:
-        if (signed := sign_outcome(self._parts.signing_key, live.record)) is not None:
+        signed = None if live.signer is None else sign_outcome(live.signer, live.record)
+        if signed is not None:
             await self._to_reader(live, "outcome", signed)
 
     async def _tell_phone(self, live: LivePayment) -> None:

@@ -22,7 +22,8 @@ from issuer_server.deadlines import LoopTimers, Timers
 from issuer_server.enrolment_api import EnrolmentApi
 from issuer_server.handset_channel import HandsetChannel
 from issuer_server.http_observing import observing_middleware
-from issuer_server.keys import load_keys
+from issuer_server.key_opening import prepare_keys
+from issuer_server.key_ring import KeyRing
 from issuer_server.merchant_api import MerchantApi
 from issuer_server.merchant_requests import MerchantGate
 from issuer_server.metrics import Levels, Metrics
@@ -58,6 +59,7 @@ class RunningIssuer:
     application: IssuerApplication
     storage: SqliteStorage
     channel: HandsetChannel
+    keys: KeyRing
     tls: ServerTls | None = None
     operator_url: str | None = None
 
@@ -80,7 +82,6 @@ async def start(
     What an earlier run left in flight is ended before the first request is taken. Raises KeyFileError,
     StorageError, and OSError where the address cannot be had.
     """
-    keys = load_keys(settings.keys)
     async with AsyncExitStack() as closing:
         metrics = Metrics(wall=clock) if settings.metrics is not None else None
         observers: list[Observer] = [] if metrics is None else [metrics]
@@ -88,14 +89,16 @@ async def start(
         tls = server_tls(settings)
         storage = await SqliteStorage.open(settings.database, observer)
         closing.push_async_callback(storage.close)
+        keys = await prepare_keys(settings, storage.keys, secrets.token_bytes, clock())
+        watching = asyncio.create_task(keys.watch())
+        closing.callback(watching.cancel)
         bus = LocalBus()
         closing.push_async_callback(bus.close)
         parts = IssuerParts(
             issuer_id=settings.issuer_id,
-            signing_key=keys.signing,
+            keys=keys,
             storage=storage,
             bus=bus,
-            cards=keys.cards,
             timers=timers if timers is not None else LoopTimers(),
             deadlines=settings.deadlines,
             pin_attempts=settings.pin_attempts_per_payment,
@@ -107,7 +110,7 @@ async def start(
         application = IssuerApplication(parts)
         channel = HandsetChannel(parts)
         await application.start()
-        readiness = Readiness(application, storage, lambda: _try_keys(parts))
+        readiness = Readiness(application, storage, lambda: _try_keys(keys))
         operator_url = None
         if settings.metrics is not None and metrics is not None:
             counted = metrics
@@ -126,6 +129,7 @@ async def start(
         delivery = WebhookDelivery(
             storage,
             bus,
+            keys.open_secret,
             private_allowed=settings.webhooks_to_private_addresses,
             clock=clock,
             observer=observer,
@@ -138,7 +142,9 @@ async def start(
         closing.push_async_callback(application.stop, settings.stop_grace)
         context = tls.context if tls else None
         await web.TCPSite(runner, settings.host, settings.port, ssl_context=context).start()
-        yield RunningIssuer(_url(settings, runner), bus, application, storage, channel, tls, operator_url)
+        yield RunningIssuer(
+            _url(settings, runner), bus, application, storage, channel, keys, tls, operator_url
+        )
 
 
 def http_application(
@@ -197,10 +203,10 @@ def _reload(issuer: RunningIssuer, manager: ServiceManager) -> None:
     manager.ready(lambda: issuer.status)
 
 
-def _try_keys(parts: IssuerParts) -> None:
+def _try_keys(keys: KeyRing) -> None:
     """What a payment does with them. No message is empty: nobody takes this signature for one."""
-    parts.signing_key.sign(b"")
-    parts.cards.pan_index(bytearray(b"0"))
+    keys.signing.sign(b"")
+    keys.cards.pan_index(bytearray(b"0"))
 
 
 async def _levels(

@@ -10,14 +10,16 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
 
 from issuer_server.background import Background
 from issuer_server.bus.port import WEBHOOKS_WAITING, Bus, Subscription
+from issuer_server.key_store import KeyStoreError
 from issuer_server.observing import NOBODY, Observer
+from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.port import StorageError, WebhookStore
 from issuer_server.storage.records import DueWebhook
 from issuer_server.webhooks import GONE, RETRY_AFTER, is_public, next_attempt, signature_headers
@@ -31,6 +33,9 @@ ANSWER_WITHIN: Final = 15.0
 """Seconds for one attempt, the specification's upper end."""
 AT_ONCE: Final = 64
 AT_ONCE_FOR_EACH_ENDPOINT: Final = 4
+
+OpenSecret = Callable[[SealedSecret, str], Awaitable[bytes]]
+"""A secret as the endpoint's merchant knows it; raises KeyStoreError."""
 
 _SPREAD: Final = secrets.SystemRandom().random
 
@@ -57,6 +62,7 @@ class WebhookDelivery:
         self,
         store: WebhookStore,
         bus: Bus,
+        open_secret: OpenSecret,
         *,
         private_allowed: bool,
         clock: Callable[[], float],
@@ -65,6 +71,7 @@ class WebhookDelivery:
     ) -> None:
         self._store = store
         self._bus = bus
+        self._open_secret = open_secret
         self._private_allowed = private_allowed
         self._clock = clock
         self._spread = spread
@@ -167,7 +174,12 @@ class WebhookDelivery:
         """The status that came back, and what was wrong in words for the operator."""
         assert self._session is not None
         payload = due.payload.encode("utf-8")
-        headers = signature_headers(due.message_id, self._clock(), payload, due.secrets)
+        try:
+            secrets = [await self._open_secret(sealed, due.endpoint_id) for sealed in due.secrets]
+        except KeyStoreError as error:
+            _log.error("webhook %s: %s", due.message_id, error)
+            return None, "its secret does not open"
+        headers = signature_headers(due.message_id, self._clock(), payload, secrets)
         try:
             async with self._session.post(
                 due.url,

@@ -39,7 +39,7 @@ async def add_card(arguments: argparse.Namespace) -> None:
     """Neither number nor PIN is stored or printed."""
     cardholder_id = check_cardholder_id(arguments.cardholder)
     async with open_desk(arguments) as desk:
-        keys = desk.keys().cards
+        keys = (await desk.keys()).cards
         with card_and_pin() as (pan, pin):
             added = await administration.add_card(
                 desk.storage,

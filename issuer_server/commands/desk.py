@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from issuer_server.administration import RandomBytes
 from issuer_server.enrolments import IssuerAddress
-from issuer_server.keys import IssuerKeys, load_keys
+from issuer_server.key_opening import open_keys
+from issuer_server.key_ring import KeyRing
+from issuer_server.key_store import KeyPurpose
 from issuer_server.settings import Settings, load_settings
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.errors import InputError
@@ -39,14 +41,18 @@ class Desk:
     random: RandomBytes = field(default=secrets.token_bytes, repr=False)
     now: float = field(default_factory=time.time)
 
-    def keys(self) -> IssuerKeys:
+    async def keys(self) -> KeyRing:
         """The issuer's keys; only commands that need them ask, so that others run without."""
-        return load_keys(self.settings.keys)
+        return await open_keys(self.settings, self.storage.keys, self.random)
 
-    def address(self) -> IssuerAddress:
+    async def address(self) -> IssuerAddress:
         """What an enrolment code tells a device."""
+        keys = await self.keys()
         return IssuerAddress(
-            issuer_url(self.settings), self.settings.issuer_id, self.keys().signing.public_key
+            issuer_url(self.settings),
+            self.settings.issuer_id,
+            keys.signing.public_key,
+            keys.active(KeyPurpose.SIGNING),
         )
 
 

@@ -43,7 +43,7 @@ async def add_device(arguments: argparse.Namespace) -> None:
     cardholder_id = check_cardholder_id(arguments.cardholder)
     async with open_desk(arguments) as desk:
         code = await administration.add_device(
-            desk.storage, arguments.kind, cardholder_id, desk.address(), desk.random, desk.now
+            desk.storage, arguments.kind, cardholder_id, await desk.address(), desk.random, desk.now
         )
     fields = {"code": code.text(), "good_for_hours": int(CODE_LIFE // 3600)}
     print_fields(fields, arguments.json)

@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from issuer_server.commands.desk import (
     settings_of,
 )
 from issuer_server.commands.output import Fields, print_fields, print_json
-from issuer_server.keys import create_keys, load_keys
+from issuer_server.key_opening import prepare_keys
 from issuer_server.seed import UNKNOWN_CARD, SampleCard, Seeded, seed
 from issuer_server.settings import Settings, settings_from
 from issuer_server.storage.sqlite import SqliteStorage
@@ -73,11 +74,11 @@ async def init_command(arguments: argparse.Namespace) -> None:
         _write_settings(arguments)
     settings = settings_of(arguments)
     _check_kept(arguments, settings)
-    if not settings.keys.exists():
-        create_keys(settings.keys, secrets.token_bytes)
-    keys = load_keys(settings.keys)
     storage = await SqliteStorage.open(settings.database)
-    await storage.close()
+    try:
+        keys = await prepare_keys(settings, storage.keys, secrets.token_bytes, time.time(), make=True)
+    finally:
+        await storage.close()
     print_fields(
         {
             "data": str(data),
@@ -93,7 +94,8 @@ async def init_command(arguments: argparse.Namespace) -> None:
 async def seed_command(arguments: argparse.Namespace) -> None:
     """Add the test data and print its secrets, this once."""
     async with open_desk(arguments) as desk:
-        seeded = await seed(desk.storage, desk.keys().cards, desk.address(), desk.random, desk.now)
+        cards = (await desk.keys()).cards
+        seeded = await seed(desk.storage, cards, await desk.address(), desk.random, desk.now)
     if arguments.json:
         print_json(_seeded_document(seeded))
     else:

@@ -48,6 +48,7 @@ async def add_endpoint(arguments: argparse.Namespace) -> None:
             desk.storage,
             merchant_id,
             arguments.url,
+            (await desk.keys()).seal,
             desk.random,
             desk.now,
             private_allowed=desk.settings.webhooks_to_private_addresses,
@@ -81,8 +82,9 @@ async def rotate_secret(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.overlap_hours <= MOST_OVERLAP_HOURS:
         raise InputError("invalid_overlap_hours", f"The overlap is 0 to {MOST_OVERLAP_HOURS} hours.")
     async with open_desk(arguments) as desk:
+        seal = (await desk.keys()).seal
         secret = await administration.rotate_webhook_secret(
-            desk.storage, endpoint_id, desk.random, desk.now, arguments.overlap_hours * 3600.0
+            desk.storage, endpoint_id, seal, desk.random, desk.now, arguments.overlap_hours * 3600.0
         )
     print_fields(
         {"id": endpoint_id, "secret": secret, "old_secret_signs_for_hours": arguments.overlap_hours},

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from issuer_server.payment import PaymentState
+from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.records import (
     NO_CHANGES,
     Balance,
@@ -288,7 +289,7 @@ class Administration(Protocol):
     async def webhook_endpoints(self, merchant_id: MerchantId | None = None) -> list[WebhookEndpoint]: ...
 
     async def rotate_webhook_secret(
-        self, endpoint_id: WebhookEndpointId, secret: bytes, previous_until: float
+        self, endpoint_id: WebhookEndpointId, secret: SealedSecret, previous_until: float
     ) -> None:
         """Sign with `secret` from now on, and until `previous_until` with the one before it as well."""
         ...

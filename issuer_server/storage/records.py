@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from issuer_server.payment import PaymentState
+from issuer_server.storage.key_records import SealedSecret
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
@@ -198,6 +199,8 @@ class CardRecord:
     pin_verifier: bytes = field(repr=False)
     pin_tries_left: int
     blocked: bool
+    pin_key: int = 1
+    """The version of the pepper that made the verifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,8 @@ class ReaderRecord:
     public_key: PublicKey
     model: str
     blocked: bool
+    issuer_key: int = 1
+    """The version of the issuer's signing key that it pinned when it was enrolled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,10 @@ class NewCard:
     expiry: str
     pin_verifier: bytes = field(repr=False)
     pin_try_limit: int
+    pan_key: int = 1
+    pin_key: int = 1
+    earlier_indexes: tuple[Digest, ...] = field(default=(), repr=False)
+    """What the same number would be stored under if it was added before a rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +269,8 @@ class NewEnrolmentCode:
     kind: EnrolmentKind
     cardholder_id: CardholderId
     expires_at: float
+    issuer_key: int = 1
+    """The version of the signing key that the code tells the device to trust."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +297,7 @@ class NewWebhookEndpoint:
     id: WebhookEndpointId
     merchant_id: MerchantId
     url: str
-    secret: bytes = field(repr=False)
+    secret: SealedSecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +320,7 @@ class DueWebhook:
     message_id: str
     endpoint_id: WebhookEndpointId
     url: str
-    secrets: tuple[bytes, ...] = field(repr=False)
+    secrets: tuple[SealedSecret, ...]
     payload: str = field(repr=False)
     attempts: int
     """Failed ones so far."""

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from issuer_server.payment import PaymentState
+from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.port import NotFound, RefundRefused
 from issuer_server.storage.records import NewWebhookEndpoint, Outbox, PaymentChanges, SettleResult
 from protocol.identifiers import WebhookEndpointId, mint
@@ -18,7 +19,10 @@ S = PaymentState
 
 async def endpoint(world, merchant=None, url="https://shop.example/hooks"):
     new = NewWebhookEndpoint(
-        WebhookEndpointId(mint("whe", os.urandom(16))), merchant or world.merchant, url, os.urandom(32)
+        WebhookEndpointId(mint("whe", os.urandom(16))),
+        merchant or world.merchant,
+        url,
+        SealedSecret(1, os.urandom(60)),
     )
     await world.storage.add_webhook_endpoint(new, world.now)
     return new
@@ -132,9 +136,9 @@ async def test_one_silent_endpoint_does_not_stand_before_another(world):
 async def test_both_secrets_sign_until_the_old_one_is_over(world):
     first = await endpoint(world)
     await world.settled()
-    await world.storage.rotate_webhook_secret(first.id, b"n" * 32, world.now + 100)
-    assert (await due(world))[0].secrets == (b"n" * 32, first.secret)
-    assert (await due(world, 100))[0].secrets == (b"n" * 32,)
+    await world.storage.rotate_webhook_secret(first.id, SealedSecret(1, b"n" * 60), world.now + 100)
+    assert (await due(world))[0].secrets == (SealedSecret(1, b"n" * 60), first.secret)
+    assert (await due(world, 100))[0].secrets == (SealedSecret(1, b"n" * 60),)
 
 
 async def test_an_endpoint_that_is_gone_is_left_alone(world):
@@ -154,7 +158,7 @@ async def test_removing_an_endpoint_and_what_waits_for_it(world):
     assert await world.storage.webhook_endpoints() == []
     for refused in (
         world.storage.remove_webhook_endpoint(first.id),
-        world.storage.rotate_webhook_secret(first.id, b"n" * 32, world.now),
+        world.storage.rotate_webhook_secret(first.id, SealedSecret(1, b"n" * 60), world.now),
         endpoint(world, "mer_nobody"),
     ):
         with pytest.raises(NotFound):

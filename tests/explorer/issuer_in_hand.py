@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from issuer_server.background import Background
 from issuer_server.handset_desk import HandsetDesk
+from issuer_server.keys import IssuerKeys
 from issuer_server.live_payments import LivePayment, LivePayments, PaymentSecrets
 from issuer_server.outcomes import sign_outcome
 from issuer_server.parts import IssuerParts
@@ -99,10 +100,9 @@ class IssuerInHand:
         self._seed = b""
         parts = IssuerParts(
             issuer_id=town.ISSUER_ID,
-            signing_key=town.BANK,
+            keys=IssuerKeys(town.BANK, town.CARD_KEYS),
             storage=self.tables,  # type: ignore[arg-type]
             bus=self.wire,  # type: ignore[arg-type]
-            cards=town.CARD_KEYS,
             timers=_StoppedClock(),
             deadlines=Deadlines(),
             pin_attempts=pin_attempts,

@@ -36,7 +36,7 @@ def test_the_issuers_memory() -> None:
     }
     told_apart |= {"card_envelope_digest", "pin_request_digest", "pin_envelope_digest", "last_message_digest"}
     told_apart |= {"secrets"}
-    follows = {"hello", "offer", "offer_digest", "card_last_four", "handset_id"}
+    follows = {"hello", "offer", "offer_digest", "card_last_four", "handset_id", "signer"}
     no_matter = {"lock", "pending", "subscription", "timer", "deadline", "dropped_messages", "outcome_wanted"}
     assert {field.name for field in fields(LivePayment)} == told_apart | follows | no_matter, WHAT_TO_DO
     secrets = {"key", "card_envelope", "pin_envelope", "card_plaintext", "card", "pin"}

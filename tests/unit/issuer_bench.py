@@ -26,6 +26,7 @@ from issuer_server.bus.port import (
 from issuer_server.cards import CardKeys
 from issuer_server.enrolments import secret_digest
 from issuer_server.handset_frames import read_phone_message
+from issuer_server.keys import IssuerKeys
 from issuer_server.late_words import answer_late
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import Deadlines
@@ -196,7 +197,7 @@ class BusPhone:
         except NoResponders:
             message = read_phone_message(frame)
             late = await answer_late(
-                self.parts.storage, self.parts.signing_key, self.handset, message, self.parts.clock()
+                self.parts.storage, self.parts.keys, self.handset, message, self.parts.clock()
             )
             reply = late[0] if late else b""
         return json.loads(reply) if reply else None
@@ -363,10 +364,9 @@ async def bench(
     timers = ManualTimers()
     parts = IssuerParts(
         issuer_id=ISSUER,
-        signing_key=signing_key,
+        keys=IssuerKeys(signing_key, keys),
         storage=wrap_storage(storage),
         bus=LocalBus(),
-        cards=keys,
         timers=timers,
         deadlines=deadlines or Deadlines(),
         pin_attempts=pin_attempts,

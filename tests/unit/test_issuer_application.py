@@ -248,7 +248,7 @@ async def test_a_card_is_good_to_the_end_of_its_month(
     issuer: Bench, in_table: str, on_stripe: str, good: bool
 ) -> None:
     pan = "4000001111111111"
-    await add_card(issuer.storage, issuer.parts.cards, issuer.cardholder, pan, expiry=in_table)
+    await add_card(issuer.storage, issuer.parts.keys.cards, issuer.cardholder, pan, expiry=in_table)
     payment_id = await issuer.offered()
     await issuer.from_reader(payment_id, "card_envelope", issuer.reader.swipe(pan, on_stripe))
     if good:
@@ -259,7 +259,7 @@ async def test_a_card_is_good_to_the_end_of_its_month(
 
 async def test_another_cardholders_card_tells_nothing_about_it(issuer: Bench) -> None:
     other = await add_cardholder(issuer.storage, PhoneNumber("+818000000000"), "Victim")
-    card = await add_card(issuer.storage, issuer.parts.cards, other, "4000002222222222")
+    card = await add_card(issuer.storage, issuer.parts.keys.cards, other, "4000002222222222")
     await issuer.storage.set_card_blocked(card, True)
     payment_id = await issuer.offered()
     await issuer.from_reader(payment_id, "card_envelope", issuer.reader.swipe("4000002222222222"))

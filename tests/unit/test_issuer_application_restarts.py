@@ -70,10 +70,9 @@ async def restarted(issuer: Bench) -> tuple[IssuerApplication, BusPhone]:
     parts = issuer.parts
     new = type(parts)(
         issuer_id=parts.issuer_id,
-        signing_key=parts.signing_key,
+        keys=parts.keys,
         storage=issuer.storage,
         bus=LocalBus(),
-        cards=parts.cards,
         timers=ManualTimers(),
         clock=parts.clock,
     )

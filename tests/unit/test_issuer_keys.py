@@ -22,7 +22,7 @@ def test_keys_are_private_and_come_back_the_same(directory):
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert sorted(path.name for path in directory.iterdir()) == sorted(KEY_FILES)
     contents = {path.read_bytes() for path in directory.iterdir()}
-    assert len(contents) == 3
+    assert len(contents) == 4
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in directory.iterdir())
     one, two = load_keys(directory), load_keys(directory)
     assert one.signing.public_key == two.signing.public_key

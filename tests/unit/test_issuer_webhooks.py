@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from issuer_server import administration
+from issuer_server.key_opening import prepare_keys
 from issuer_server.keys import create_keys
 from issuer_server.service import start
 from issuer_server.storage.records import WebhookEndpoint
@@ -78,7 +79,13 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 
 async def listen(home: House, shop: Shop) -> administration.AddedWebhook:
     return await administration.add_webhook(
-        home.issuer.storage, home.merchant.id, shop.url, os.urandom, NOON, private_allowed=True
+        home.issuer.storage,
+        home.merchant.id,
+        shop.url,
+        home.issuer.keys.seal,
+        os.urandom,
+        NOON,
+        private_allowed=True,
     )
 
 
@@ -158,7 +165,7 @@ async def test_an_endpoint_that_says_gone_is_disabled(home: House, shop: Shop) -
 async def test_both_secrets_verify_while_one_replaces_the_other(home: House, shop: Shop) -> None:
     added = await listen(home, shop)
     new = await administration.rotate_webhook_secret(
-        home.issuer.storage, added.id, os.urandom, NOON, overlap=3600
+        home.issuer.storage, added.id, home.issuer.keys.seal, os.urandom, NOON, overlap=3600
     )
     await pay(home)
     await shop.until(1)
@@ -256,8 +263,9 @@ async def test_a_kill_between_post_and_send_loses_no_message(tmp_path: Path, sho
     storage = await SqliteStorage.open(chosen.database)
     world = World(storage)
     await world.populate()
+    keys = await prepare_keys(chosen, storage.keys, os.urandom, world.now)
     added = await administration.add_webhook(
-        storage, world.merchant, shop.url, os.urandom, world.now, private_allowed=True
+        storage, world.merchant, shop.url, keys.seal, os.urandom, world.now, private_allowed=True
     )
     await storage.close()
     child = await asyncio.to_thread(

@@ -11,3 +11,17 @@ CREATE TABLE chores (
 
 -- Secrets replaced and endpoints removed earlier left theirs in free space of the file.
 INSERT INTO chores SELECT 'overwrite_clear_secrets' WHERE EXISTS (SELECT 1 FROM merchants);
+
+CREATE TRIGGER webhook_secret_is_sealed BEFORE INSERT ON webhook_endpoints
+WHEN NOT EXISTS (
+    SELECT 1 FROM key_versions WHERE purpose = 'webhook-seal' AND version = NEW.sealed_by AND state <> 'retired')
+BEGIN
+    SELECT RAISE(ABORT, 'a webhook secret is stored sealed, under a key in use: try again');
+END;
+
+CREATE TRIGGER webhook_secret_stays_sealed BEFORE UPDATE OF secret, sealed_by ON webhook_endpoints
+WHEN NOT EXISTS (
+    SELECT 1 FROM key_versions WHERE purpose = 'webhook-seal' AND version = NEW.sealed_by AND state <> 'retired')
+BEGIN
+    SELECT RAISE(ABORT, 'a webhook secret is stored sealed, under a key in use: try again');
+END;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import PaymentState
+from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.migrations import migrations
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import (
@@ -45,6 +46,7 @@ from issuer_server.storage.sqlite.connection import (
     take_server_lock,
 )
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
+from issuer_server.storage.sqlite.keys import SqliteKeyTable
 from issuer_server.storage.sqlite.payments import milliseconds
 from protocol.identifiers import (
     CardholderId,
@@ -65,7 +67,10 @@ from protocol.money import Money
 class SqliteStorage:
     """All of the port's protocols. Made by `open` or `open_beside_server`."""
 
-    def __init__(self, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None) -> None:
+    def __init__(
+        self, path: Path, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None
+    ) -> None:
+        self.keys = SqliteKeyTable(path, writer, reader)
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -105,6 +110,7 @@ class SqliteStorage:
             raise
         reading.execute("PRAGMA query_only = ON")
         return cls(
+            path,
             GroupCommit(connection, Batching.WRITE, observer),
             GroupCommit(reading, Batching.READ, observer),
             lock,
@@ -372,7 +378,7 @@ class SqliteStorage:
         return await self._reader.submit(lambda connection: webhooks.endpoints(connection, merchant_id))
 
     async def rotate_webhook_secret(
-        self, endpoint_id: WebhookEndpointId, secret: bytes, previous_until: float
+        self, endpoint_id: WebhookEndpointId, secret: SealedSecret, previous_until: float
     ) -> None:
         until_ms = milliseconds(previous_until)
         await self._writer.submit(

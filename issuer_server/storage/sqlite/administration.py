@@ -41,11 +41,12 @@ def add_cardholder(connection: sqlite3.Connection, new: NewCardholder, now_ms: i
 def add_card(connection: sqlite3.Connection, new: NewCard, now_ms: int) -> None:
     """A card of a cardholder, with all its PIN tries."""
     _require_cardholder(connection, new.cardholder_id)
-    if connection.execute("SELECT 1 FROM cards WHERE pan_index = ?", (new.pan_index,)).fetchone():
-        raise AlreadyExists("card_exists", "This card number is in the database already.")
+    for index in (new.pan_index, *new.earlier_indexes):
+        if connection.execute("SELECT 1 FROM cards WHERE pan_index = ?", (index,)).fetchone():
+            raise AlreadyExists("card_exists", "This card number is in the database already.")
     connection.execute(
         "INSERT INTO cards (id, cardholder_id, pan_index, last_four, expiry, pin_verifier, pin_try_limit,"
-        " pin_tries_left, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+        " pin_tries_left, created_ms, pan_key, pin_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)",
         (
             new.id,
             new.cardholder_id,
@@ -55,6 +56,8 @@ def add_card(connection: sqlite3.Connection, new: NewCard, now_ms: int) -> None:
             new.pin_verifier,
             new.pin_try_limit,
             now_ms,
+            new.pan_key,
+            new.pin_key,
         ),
     )
 
@@ -63,8 +66,15 @@ def add_enrolment_code(connection: sqlite3.Connection, new: NewEnrolmentCode) ->
     """A code that `redeem_…_code` takes once."""
     _require_cardholder(connection, new.cardholder_id)
     connection.execute(
-        "INSERT INTO enrolment_codes (secret_digest, kind, cardholder_id, expires_ms) VALUES (?, ?, ?, ?)",
-        (new.secret_digest, kind_text(new.kind), new.cardholder_id, milliseconds(new.expires_at)),
+        "INSERT INTO enrolment_codes (secret_digest, kind, cardholder_id, expires_ms, issuer_key)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (
+            new.secret_digest,
+            kind_text(new.kind),
+            new.cardholder_id,
+            milliseconds(new.expires_at),
+            new.issuer_key,
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from issuer_server.key_store import KeyPurpose
 from issuer_server.storage.port import EnrolmentRefused, StorageError
 from issuer_server.storage.records import (
     CardholderRecord,
@@ -16,6 +17,7 @@ from issuer_server.storage.records import (
     MerchantRecord,
     ReaderRecord,
 )
+from issuer_server.storage.sqlite.keys import is_retired
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
@@ -34,14 +36,15 @@ MERCHANTS = "SELECT id, name, blocked FROM merchants"
 CARDHOLDERS = "SELECT id, name, phone, blocked FROM cardholders"
 CARDS = (
     "SELECT cards.id, cardholder_id, last_four, expiry, pin_verifier, pin_tries_left,"
-    " cards.blocked OR cardholders.blocked FROM cards JOIN cardholders ON cardholders.id = cardholder_id"
+    " cards.blocked OR cardholders.blocked, pin_key"
+    " FROM cards JOIN cardholders ON cardholders.id = cardholder_id"
 )
 HANDSETS = (
     "SELECT handsets.id, cardholder_id, phone, handsets.blocked OR cardholders.blocked"
     " FROM handsets JOIN cardholders ON cardholders.id = cardholder_id"
 )
 READERS = (
-    "SELECT readers.id, cardholder_id, public_key, model, readers.blocked OR cardholders.blocked"
+    "SELECT readers.id, cardholder_id, public_key, model, readers.blocked OR cardholders.blocked, issuer_key"
     " FROM readers JOIN cardholders ON cardholders.id = cardholder_id"
 )
 _CLAIM_TRY = (
@@ -51,7 +54,9 @@ _CLAIM_TRY = (
 _RESTORE_TRIES = (
     "UPDATE cards SET pin_tries_left = pin_try_limit WHERE id = ? AND pin_tries_left <> pin_try_limit"
 )
-_CODE = "SELECT kind, cardholder_id, expires_ms, used_ms FROM enrolment_codes WHERE secret_digest = ?"
+_CODE = (
+    "SELECT kind, cardholder_id, expires_ms, used_ms, issuer_key FROM enrolment_codes WHERE secret_digest = ?"
+)
 _USE_CODE = "UPDATE enrolment_codes SET used_ms = ? WHERE secret_digest = ?"
 
 
@@ -73,7 +78,7 @@ def cardholder(row: Row) -> CardholderRecord:
 def card(row: Row) -> CardRecord:
     """A row of CARDS."""
     return CardRecord(
-        CardId(row[0]), CardholderId(row[1]), row[2], row[3], bytes(row[4]), row[5], bool(row[6])
+        CardId(row[0]), CardholderId(row[1]), row[2], row[3], bytes(row[4]), row[5], bool(row[6]), row[7]
     )
 
 
@@ -84,7 +89,9 @@ def handset(row: Row) -> HandsetRecord:
 
 def reader(row: Row) -> ReaderRecord:
     """A row of READERS."""
-    return ReaderRecord(ReaderId(row[0]), CardholderId(row[1]), PublicKey(row[2]), row[3], bool(row[4]))
+    return ReaderRecord(
+        ReaderId(row[0]), CardholderId(row[1]), PublicKey(row[2]), row[3], bool(row[4]), row[5]
+    )
 
 
 def merchant_by_key_digest(connection: sqlite3.Connection, key_digest: Digest) -> MerchantRecord | None:
@@ -136,7 +143,7 @@ def redeem_handset_code(
     now_ms: int,
 ) -> HandsetRecord:
     """The code is used up and the handset is there, both or neither."""
-    owner = _redeem(connection, secret_digest, EnrolmentKind.HANDSET, now_ms)
+    owner, _ = _redeem(connection, secret_digest, EnrolmentKind.HANDSET, now_ms)
     connection.execute(
         "INSERT INTO handsets (id, cardholder_id, token_digest, created_ms) VALUES (?, ?, ?, ?)",
         (handset_id, owner, token_digest, now_ms),
@@ -153,7 +160,11 @@ def redeem_reader_code(
     now_ms: int,
 ) -> ReaderRecord:
     """The code is used up and the reader is there, both or neither. A key is enrolled once, by anybody."""
-    owner = _redeem(connection, secret_digest, EnrolmentKind.READER, now_ms)
+    owner, issuer_key = _redeem(connection, secret_digest, EnrolmentKind.READER, now_ms)
+    if is_retired(connection, KeyPurpose.SIGNING, issuer_key):
+        raise EnrolmentRefused(
+            "enrolment_code_expired", "The issuer's key was replaced since this code: ask for a new one."
+        )
     there = connection.execute(
         "SELECT 1 FROM readers WHERE id = ? OR public_key = ?", (reader_id, public_key)
     )
@@ -163,26 +174,30 @@ def redeem_reader_code(
             "This reader's key is enrolled already: a key is enrolled once. Reset the reader for a new key.",
         )
     connection.execute(
-        "INSERT INTO readers (id, cardholder_id, public_key, model, created_ms) VALUES (?, ?, ?, ?, ?)",
-        (reader_id, owner, public_key, model, now_ms),
+        "INSERT INTO readers (id, cardholder_id, public_key, model, created_ms, issuer_key)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (reader_id, owner, public_key, model, now_ms, issuer_key),
     )
     return reader(_only(connection, f"{READERS} WHERE readers.id = ?", reader_id))
 
 
-def _redeem(connection: sqlite3.Connection, secret_digest: Digest, kind: EnrolmentKind, now_ms: int) -> str:
+def _redeem(
+    connection: sqlite3.Connection, secret_digest: Digest, kind: EnrolmentKind, now_ms: int
+) -> tuple[str, int]:
+    """Whose device it is, and which of the issuer's signing keys it was told to trust."""
     row = connection.execute(_CODE, (secret_digest,)).fetchone()
     if row is None or row[0] != kind_text(kind):
         raise EnrolmentRefused(
             "enrolment_code_unknown",
             f"This is no {kind_text(kind)} code of this issuer: copy it whole, or ask for a new one.",
         )
-    _, owner, expires_ms, used_ms = row
+    _, owner, expires_ms, used_ms, issuer_key = row
     if used_ms is not None:
         raise EnrolmentRefused("enrolment_code_used", "This code was used before: ask for a new one.")
     if now_ms >= expires_ms:
         raise EnrolmentRefused("enrolment_code_expired", "This code is too old: ask for a new one.")
     connection.execute(_USE_CODE, (now_ms, secret_digest))
-    return str(owner)
+    return str(owner), issuer_key
 
 
 def _only(connection: sqlite3.Connection, query: str, key: str | bytes) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.port import NotFound
 from issuer_server.storage.records import DueWebhook, NewWebhookEndpoint, Outbox, WebhookEndpoint
 from issuer_server.webhooks import Message
@@ -16,8 +17,9 @@ _ANNOUNCE = (
 _LISTENING = "SELECT 1 FROM webhook_endpoints WHERE merchant_id = ? AND NOT disabled LIMIT 1"
 # The window keeps one endpoint that does not answer from standing before all the others.
 _DUE = (
-    "SELECT m.id, m.endpoint_id, e.url, e.secret,"
-    " CASE WHEN e.previous_until_ms > ?1 THEN e.previous_secret END, m.payload, m.attempts"
+    "SELECT m.id, m.endpoint_id, e.url, e.secret, e.sealed_by,"
+    " CASE WHEN e.previous_until_ms > ?1 THEN e.previous_secret END, e.previous_sealed_by,"
+    " m.payload, m.attempts"
     " FROM (SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_ms, id) AS place"
     " FROM webhook_messages WHERE next_ms <= ?1) m"
     " JOIN webhook_endpoints e ON e.id = m.endpoint_id"
@@ -60,13 +62,25 @@ def due(connection: sqlite3.Connection, now_ms: int, for_each_endpoint: int) -> 
             message_id=message_id,
             endpoint_id=WebhookEndpointId(endpoint_id),
             url=url,
-            secrets=(secret,) if previous is None else (secret, previous),
+            secrets=tuple(
+                SealedSecret(version, sealed)
+                for version, sealed in ((sealed_by, secret), (previous_sealed_by, previous))
+                if sealed is not None
+            ),
             payload=payload,
             attempts=attempts,
         )
-        for message_id, endpoint_id, url, secret, previous, payload, attempts in connection.execute(
-            _DUE, (now_ms, for_each_endpoint)
-        )
+        for (
+            message_id,
+            endpoint_id,
+            url,
+            secret,
+            sealed_by,
+            previous,
+            previous_sealed_by,
+            payload,
+            attempts,
+        ) in connection.execute(_DUE, (now_ms, for_each_endpoint))
     ]
 
 
@@ -105,8 +119,9 @@ def add(connection: sqlite3.Connection, new: NewWebhookEndpoint, now_ms: int) ->
             "unknown_merchant", "There is no merchant with this id: see `issuer-server merchant list`."
         )
     connection.execute(
-        "INSERT INTO webhook_endpoints (id, merchant_id, url, secret, created_ms) VALUES (?, ?, ?, ?, ?)",
-        (new.id, new.merchant_id, new.url, new.secret, now_ms),
+        "INSERT INTO webhook_endpoints (id, merchant_id, url, secret, sealed_by, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (new.id, new.merchant_id, new.url, new.secret.sealed, new.secret.version, now_ms),
     )
 
 
@@ -123,13 +138,16 @@ def endpoints(connection: sqlite3.Connection, merchant_id: MerchantId | None) ->
 
 
 def rotate(
-    connection: sqlite3.Connection, endpoint_id: WebhookEndpointId, secret: bytes, previous_until_ms: int
+    connection: sqlite3.Connection,
+    endpoint_id: WebhookEndpointId,
+    secret: SealedSecret,
+    previous_until_ms: int,
 ) -> None:
     """A new secret; the one before it goes on for a while."""
     changed = connection.execute(
-        "UPDATE webhook_endpoints SET previous_secret = secret, previous_until_ms = ?, secret = ?"
-        " WHERE id = ?",
-        (previous_until_ms, secret, endpoint_id),
+        "UPDATE webhook_endpoints SET previous_secret = secret, previous_sealed_by = sealed_by,"
+        " previous_until_ms = ?, secret = ?, sealed_by = ? WHERE id = ?",
+        (previous_until_ms, secret.sealed, secret.version, endpoint_id),
     ).rowcount
     if changed != 1:
         raise _unknown()
