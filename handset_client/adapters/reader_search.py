@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from bleak import BleakAdapter, BleakClient, BleakScanner
 from bleak.backends.adapter import BaseBleakAdapter
@@ -20,6 +21,7 @@ from bleak.exc import (
     BleakError,
 )
 
+from handset_client.adapters.system_errors import words_of
 from handset_client.effects import Notice, NoticeKind
 from handset_client.ports import ReaderInRange
 from protocol import gatt
@@ -78,13 +80,16 @@ class Heard:
 
 
 @dataclass(slots=True)
-class _Room:
+class Room:
     """What one scan has heard, by address; the latest advert of each counts."""
 
     heard: dict[str, Heard] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, device: BLEDevice, advert: AdvertisementData) -> None:
+        named = advert.local_name is not None and advert.local_name.startswith(gatt.DEVICE_NAME_PREFIX)
+        if gatt.SERVICE_UUID not in advert.service_uuids and not named:
+            return
         # A name may come in the scan response alone, an advert after the first.
         before = self.heard.get(device.address)
         name = advert.local_name or (before.name if before else None)
@@ -104,14 +109,9 @@ class ReaderSearch:
 
     async def listen(self, seconds: float, enough: Enough, gather: float = 0.0) -> list[Heard]:
         """Scan until `enough`, at most `seconds`, and `gather` seconds at most after the first is heard."""
-        room = _Room()
-        extra: BleakScanner.ExtraArgs = {"service_uuids": [gatt.SERVICE_UUID]}
-        if self._adapter is not None:
-            extra["bluez"] = {"adapter": self._adapter}
-        if self._backends.scanner is not None:
-            extra["backend"] = self._backends.scanner
+        room = Room()
         over = asyncio.timeout(seconds)
-        async with _scanning(BleakScanner(room.take, **extra)):
+        async with _scanning(BleakScanner(room.take, **scan_options(self._backends, self._adapter))):
             try:
                 async with over:
                     await _hear(room, enough, over, gather)
@@ -164,6 +164,21 @@ class ReaderSearch:
         return ReaderInRange(one.label, one.rssi, info.reader_id)
 
 
+def scan_options(backends: Backends, adapter: str | None, platform: str = sys.platform) -> Any:
+    """bleak's keyword arguments to scan for our service alone.
+
+    BlueZ does not say so when a known device advertises our service again after it was gone for a while, as
+    when a reader is restarted. bleak's own filter on UUIDs keeps such a device out for good. There bluetoothd
+    alone filters, and what comes through may be known by its name.
+    """
+    if backends.scanner is not None:
+        return {"service_uuids": [gatt.SERVICE_UUID], "backend": backends.scanner}
+    if platform != "linux":
+        return {"service_uuids": [gatt.SERVICE_UUID]}
+    chosen = {} if adapter is None else {"adapter": adapter}
+    return {"bluez": {"filters": {"UUIDs": [gatt.SERVICE_UUID]}, **chosen}}
+
+
 @asynccontextmanager
 async def _scanning(scanner: BleakScanner) -> AsyncIterator[None]:
     """Scan meanwhile. To start and to stop are done to the end, also when whoever wanted it no longer does.
@@ -190,7 +205,7 @@ async def _stop_once_started(scanner: BleakScanner, starting: asyncio.Task[None]
         await scanner.stop()
 
 
-async def _hear(room: _Room, enough: Enough, over: asyncio.Timeout, gather: float) -> None:
+async def _hear(room: Room, enough: Enough, over: asyncio.Timeout, gather: float) -> None:
     gathering = False
     while not enough(room.heard):
         room.news.clear()
@@ -203,7 +218,7 @@ async def _hear(room: _Room, enough: Enough, over: asyncio.Timeout, gather: floa
 
 def trouble(error: Exception) -> Notice:
     """What a person is told about a failing radio."""
-    detail = shown(str(error), _DETAIL_LIMIT)
+    detail = shown(words_of(error), _DETAIL_LIMIT)
     match error:
         case BleakBluetoothNotAvailableError() if error.reason in _DENIED:
             return Notice(NoticeKind.BLUETOOTH_DENIED, detail)

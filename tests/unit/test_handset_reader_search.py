@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from bleak import BleakScanner
 from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakError
 
 from handset_client.adapters.bleak_link import BleakReaderLink
 from handset_client.adapters.link_session import LinkSettings
-from handset_client.adapters.reader_search import ReaderSearch, trouble
+from handset_client.adapters.reader_search import PLATFORM, ReaderSearch, Room, scan_options, trouble
 from handset_client.effects import Notice, NoticeKind
 from handset_client.ports import ReaderChoice, ReaderInRange, ReaderReady
 from handset_client.wording import Language, notice_text
+from protocol import gatt
 from protocol.identifiers import ReaderId
 from tests.unit.handset_air import READER, MockAir
 
@@ -186,3 +190,32 @@ async def test_a_scan_given_up_at_any_moment_is_not_left_running(turns: int) -> 
     with pytest.raises(asyncio.CancelledError):
         await search
     assert running == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bleak's BlueZ scanner is there on Linux alone")
+@pytest.mark.parametrize(
+    ("name", "uuids", "ours"),
+    [
+        ("BR-0a1b", [gatt.SERVICE_UUID], True),
+        # What bluetoothd has told of a reader that was killed while a phone was connected, and is back.
+        ("BR-0a1b", ["00001800-0000-1000-8000-00805f9b34fb"], True),
+        ("TV", ["00001800-0000-1000-8000-00805f9b34fb"], False),
+        (None, [], False),
+    ],
+)
+def test_on_bluez_a_reader_is_known_by_its_name_where_its_services_are_old_news(
+    name: str | None, uuids: list[str], ours: bool
+) -> None:
+    room = Room()
+    scanner = BleakScanner(room.take, **scan_options(PLATFORM, "hci1", "linux"))
+    named = {} if name is None else {"Name": name, "Alias": name}
+    device = {"Address": "C0:00:00:00:00:01", "UUIDs": uuids, "RSSI": -50, "Alias": "C0", **named}
+    # What bleak calls when bluetoothd has news of a device.
+    news: Any = scanner._backend
+    news._handle_advertising_data("/org/bluez/hci1/dev_C0_00_00_00_00_01", device)
+    assert bool(room.heard) is ours
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_the_platform_filters_by_the_service(platform: str) -> None:
+    assert scan_options(PLATFORM, None, platform) == {"service_uuids": [gatt.SERVICE_UUID]}
