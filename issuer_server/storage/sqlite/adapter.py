@@ -47,6 +47,7 @@ from issuer_server.storage.sqlite.connection import (
 )
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.keys import SqliteKeyTable
+from issuer_server.storage.sqlite.lost_commits import check_log_is_whole, check_unless_served
 from issuer_server.storage.sqlite.payments import milliseconds
 from protocol.identifiers import (
     CardholderId,
@@ -83,6 +84,7 @@ class SqliteStorage:
         """
         lock = take_server_lock(path)
         try:
+            check_log_is_whole(path)
             return cls._start(path, lock, observer)
         except BaseException:
             lock.close()
@@ -91,6 +93,7 @@ class SqliteStorage:
     @classmethod
     async def open_beside_server(cls, path: Path) -> SqliteStorage:
         """For the administration command, server or no server; changes no schema; raises StorageError."""
+        check_unless_served(path)
         return cls._start(path, None)
 
     @classmethod

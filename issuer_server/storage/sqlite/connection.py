@@ -63,7 +63,8 @@ def take_server_lock(database: Path) -> sqlite3.Connection:
     path = database.with_name(database.name + ".lock")
     try:
         _create_privately(path)
-        lock = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        # A command that only looks whether a server runs holds the lock for a moment.
+        lock = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise StorageError(f"cannot open the lock file {path}: {error.strerror}") from None
     try:

@@ -12,6 +12,7 @@ for a commit it has no part in; and the event loop never touches the disk.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -23,6 +24,8 @@ from typing import Any, TypeVar
 from issuer_server.observing import NOBODY, Observer
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.sqlite.connection import storage_error
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -63,6 +66,7 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._closed = False
+        self._trouble: str | None = None
         self._thread = threading.Thread(target=self._work, name=f"sqlite-{batching.name.lower()}")
         self._thread.start()
 
@@ -122,6 +126,17 @@ class GroupCommit:
             for entry in batch:
                 entry.error = StorageError(text)
             self._roll_back()
+            self._say(text)
+        else:
+            self._say(None)
+
+    def _say(self, trouble: str | None) -> None:
+        """Tell the operator what is wrong once, not at every payment, and that it is over."""
+        if trouble is not None and trouble != self._trouble:
+            _log.error("database: %s", trouble)
+        elif trouble is None and self._trouble is not None:
+            _log.warning("database: works again; before that: %s", self._trouble)
+        self._trouble = trouble
 
     def _run_one(self, entry: _Entry) -> None:
         self._connection.execute("SAVEPOINT operation")
