@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 
@@ -20,7 +21,7 @@ class ManualTimers:
         return self._now
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> _ManualTimer:
-        timer = _ManualTimer(callback)
+        timer = _ManualTimer(callback, copy_context())
         heapq.heappush(self._due, (self._now + seconds, next(self._order), timer))
         return timer
 
@@ -29,13 +30,14 @@ class ManualTimers:
         while self._due and self._due[0][0] <= until:
             self._now, _, timer = heapq.heappop(self._due)
             if timer.callback is not None:
-                timer.callback()
+                timer.context.run(timer.callback)  # as the event loop's own timers do
         self._now = until
 
 
 @dataclass
 class _ManualTimer:
     callback: Callable[[], None] | None
+    context: Context
 
     def cancel(self) -> None:
         self.callback = None
