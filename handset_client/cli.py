@@ -20,14 +20,14 @@ from handset_client.adapters.radio import BLUETOOTH, open_radio
 from handset_client.adapters.terminal_screen import TerminalScreen
 from handset_client.commands import enrolment, readers
 from handset_client.commands.page import page
-from handset_client.effects import Shown
 from handset_client.issuer_frames import PaymentRequest
+from handset_client.plain_lines import PlainLines
 from handset_client.ports import CredentialRefusedError, Screen
 from handset_client.relay_call import Patience
 from handset_client.scripted import ScriptedScreen, approve_below
 from handset_client.service import HandsetService
 from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
-from handset_client.wording import Language, shown_text, system_language
+from handset_client.wording import Language, system_language
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import parse_reader_id
 from protocol.money import currency, parse_amount
@@ -198,7 +198,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         stop = stack.enter_context(_stop_on_signals())
         screen: Screen
         if decide is not None:
-            screen = ScriptedScreen(decide, show=_printing(_language(arguments)))
+            language = _language(arguments)
+            screen = ScriptedScreen(decide, show=PlainLines(lambda: language, _print))
         elif arguments.terminal:
             screen = stack.enter_context(TerminalScreen(language=_language(arguments)))
         else:
@@ -224,15 +225,17 @@ def _headless_rule(arguments: argparse.Namespace) -> Callable[[PaymentRequest], 
         raise InputError(
             "headless_needs_limit", "--headless and --approve-below AMOUNT CURRENCY go together: give both."
         )
+    if arguments.terminal:
+        raise InputError(
+            "headless_or_terminal",
+            "--headless asks nobody and --terminal asks the person at it: give one of them.",
+        )
     amount, code = arguments.approve_below
     return approve_below(parse_amount(amount, currency(code)))
 
 
-def _printing(language: Language) -> Callable[[Shown], None]:
-    def show(shown: Shown) -> None:
-        print(shown_text(shown, language), flush=True)
-
-    return show
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _language(arguments: argparse.Namespace) -> Language:

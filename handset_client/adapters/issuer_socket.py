@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import aiohttp
 
+from handset_client.adapters.system_errors import words_of
 from handset_client.effects import Notice, NoticeKind
 from handset_client.issuer_frames import Json, PhoneFrame, parse_issuer_frame
 from handset_client.issuer_session import Delivered, IssuerSession, OutOfStep, SessionEvent, Welcomed
@@ -128,7 +129,7 @@ class IssuerSocket:
                 except aiohttp.WSServerHandshakeError as error:
                     self._look_at_refusal(error)
                 except (aiohttp.ClientError, OSError, _LinkBrokenError) as error:
-                    self._tell_away(str(error) or type(error).__name__)
+                    self._tell_away(words_of(error))
                 failures = 0 if self._session.welcomed else failures + 1
                 self._session.disconnected()
                 pause = self._pause(failures)

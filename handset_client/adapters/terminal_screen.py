@@ -23,6 +23,7 @@ from handset_client.effects import (
     Step,
 )
 from handset_client.issuer_frames import PaymentRequest
+from handset_client.plain_lines import says_more_than_the_steps
 from handset_client.ports import Answer
 from handset_client.wording import (
     Language,
@@ -32,7 +33,6 @@ from handset_client.wording import (
     step_text,
     terminal_texts,
 )
-from protocol.gatt import Status
 from protocol.money import format_money
 
 _WIPE_LINE: Final = "\r\x1b[2K"
@@ -45,10 +45,6 @@ _COLOUR_OF: Final = {
     End.UNKNOWN: _YELLOW,
     End.SEE_READER: _YELLOW,
 }
-_WORTH_SAYING: Final = frozenset(
-    status.name.lower() for status in (Status.UNKNOWN_OUTCOME, Status.BUSY, Status.ERROR)
-)
-"""What else a reader does, the steps and the result say already."""
 SETTLE: Final = 0.5
 """Seconds that a new request takes no key: one that was on its way to something else must not pay."""
 _SAID_ALOUD: Final = (30, 10, 5)
@@ -216,10 +212,10 @@ class TerminalScreen:
             self._ticker = None
 
     def _notice(self, notice: Notice) -> None:
+        if not says_more_than_the_steps(notice):
+            return
         text = notice_text(notice, self._language)
         match notice.kind:
-            case NoticeKind.READER_STATUS if notice.detail not in _WORTH_SAYING:
-                return
             case NoticeKind.ISSUER_RETRY if self._rewrites and self._request is None:
                 self._show_status(text)
             case NoticeKind.ISSUER_RETRY:

@@ -14,10 +14,10 @@ from handset_client.adapters.history_file import HistoryFile
 from handset_client.adapters.keyboard import Keyboard
 from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.adapters.web_screen import WebScreen
-from handset_client.effects import Shown
 from handset_client.phone_view import HISTORY_SHOWN, PhoneView
+from handset_client.plain_lines import PlainLines
 from handset_client.preferences import Preferences
-from handset_client.wording import shown_text, system_language
+from handset_client.wording import system_language, terminal_texts
 from protocol.errors import InputError
 
 
@@ -32,7 +32,8 @@ async def page(
     store = PreferencesFile(directory)
     history = await HistoryFile(directory).past_payments(HISTORY_SHOWN)
     view = PhoneView(store.load(), system_language(), history)
-    screen = WebScreen(view, port=port, save=_saving(store, view.preferences), show=_printing(view))
+    lines = PlainLines(lambda: view.language, _print)
+    screen = WebScreen(view, port=port, save=_saving(store, view.preferences), show=lines)
     try:
         await screen.__aenter__()
     except OSError as error:
@@ -43,10 +44,10 @@ async def page(
         ) from None
     try:
         with Keyboard(sys.stdin) as keyboard:
-            keys = asyncio.create_task(_heed(keyboard, screen, stop))
-            link = screen.new_link()
-            print(f"The phone's screen: {link}", flush=True)
-            print("The link works once. Press L for another, Q to quit.", flush=True)
+            keys = asyncio.create_task(_heed(keyboard, screen, view, stop))
+            link, texts = screen.new_link(), terminal_texts(view.language)
+            _print(texts["page_link"].format(link=link))
+            _print(texts["page_keys"])
             if browser and has_desktop():
                 open_in_browser(link)
             try:
@@ -58,16 +59,20 @@ async def page(
         await screen.close()
 
 
-async def _heed(keyboard: Keyboard, screen: WebScreen, stop: asyncio.Event) -> None:
+async def _heed(keyboard: Keyboard, screen: WebScreen, view: PhoneView, stop: asyncio.Event) -> None:
     while True:
         try:
             key = await keyboard.next_key()
         except EOFError:
             return  # started without a terminal: the page is all there is
         if key == "l":
-            print(f"Another link: {screen.new_link()}", flush=True)
+            _print(terminal_texts(view.language)["page_another"].format(link=screen.new_link()))
         elif key == "q":
             stop.set()
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _saving(store: PreferencesFile, begun: Preferences) -> Callable[[Preferences], None]:
@@ -87,10 +92,3 @@ def _saving(store: PreferencesFile, begun: Preferences) -> Callable[[Preferences
         before = chosen
 
     return save
-
-
-def _printing(view: PhoneView) -> Callable[[Shown], None]:
-    def show(shown: Shown) -> None:
-        print(shown_text(shown, view.language), flush=True)
-
-    return show

@@ -122,6 +122,7 @@ function shut(which) {
     el("span", { class: "lead" }, icon(which === "locked" ? "lock" : "power")),
     el("h1", { tabindex: "-1" }, title),
     el("p", {}, text),
+    which === "stopped" ? el("button", { type: "button", class: "button tonal", onclick: () => channel.retry() }, texts.reconnect) : null,
   );
   return { element, update() {} };
 }

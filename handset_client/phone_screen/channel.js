@@ -3,23 +3,32 @@
 const KEY = "blind-relay-key";
 const LOCKED_OUT = 4401;
 const PAUSES = [250, 500, 1000, 2000, 4000];
+const GOING_AWAY = 1001;
 
-/** `heard` gets each message; `became` gets "open", "offline", "stopped" or "locked" and the texts if known. */
+/**
+ * `heard` gets each message; `became` gets "open", "offline", "stopped" or "locked" and the texts if known.
+ *
+ * Once the program has said goodbye, or has not answered for as long as all pauses, nothing is fetched any
+ * more: on loopback a program that does not answer is not there. It knows no old session when it is started
+ * again; the tab that opens its new link tells the others.
+ */
 export class Channel {
   #heard;
   #became;
   #socket = null;
   #failures = 0;
   #timer = 0;
-  #switchedOff = false;
+  #over = false;
+  #others = new BroadcastChannel("blind-relay");
 
   constructor(heard, became) {
     this.#heard = heard;
     this.#became = became;
+    this.#others.addEventListener("message", () => this.retry());
     addEventListener("hashchange", () => this.start());
-    addEventListener("online", () => this.#soon(0));
+    addEventListener("online", () => this.#wake());
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && this.#socket === null) this.#soon(0);
+      if (!document.hidden) this.#wake();
     });
   }
 
@@ -32,8 +41,18 @@ export class Channel {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ token }),
       });
-      if (answer.ok) localStorage.setItem(KEY, (await answer.json()).key);
+      if (answer.ok) {
+        localStorage.setItem(KEY, (await answer.json()).key);
+        this.#others.postMessage("another session");
+      }
     }
+    await this.retry();
+  }
+
+  /** Connect now, whatever was given up before. */
+  async retry() {
+    this.#over = false;
+    this.#failures = 0;
     await this.#connect();
   }
 
@@ -66,7 +85,6 @@ export class Channel {
     socket.addEventListener("message", (event) => {
       if (this.#socket !== socket) return;
       this.#failures = 0;
-      this.#switchedOff = false;
       const message = JSON.parse(event.data);
       this.#heard(message);
       if (message.type === "state") this.#became("open", null);
@@ -78,14 +96,28 @@ export class Channel {
         this.#became("locked", session.texts);
         return;
       }
-      this.#switchedOff ||= event.code === 1001;
-      this.#again();
+      if (event.code === GOING_AWAY) this.#stop();
+      else this.#again();
     });
   }
 
   #again() {
-    this.#became(this.#switchedOff ? "stopped" : "offline", null);
-    this.#soon(PAUSES[Math.min(this.#failures++, PAUSES.length - 1)]);
+    if (this.#failures === PAUSES.length) {
+      this.#stop();
+      return;
+    }
+    this.#became("offline", null);
+    this.#soon(PAUSES[this.#failures++]);
+  }
+
+  #stop() {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#became("stopped", null);
+  }
+
+  #wake() {
+    if (this.#socket === null && !this.#over) this.#soon(0);
   }
 
   #soon(pause) {

@@ -196,6 +196,9 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "seconds_left": "{seconds} seconds left",
         "hint_undecided": "Press A to approve or D to decline; B declines and blocks the shop (Q quits).",
         "hint_revocable": "Press D to call this payment off.",
+        "page_link": "The phone's screen: {link}",
+        "page_keys": "The link works once. Press L for another, Q to quit.",
+        "page_another": "Another link: {link}",
         "hint_too_late": "It is too late to call this payment off. Wait for the result.",
     }
 )
@@ -295,6 +298,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "closed_text": "Only the person at this computer may pay with this phone. Open the link that handset-client shows in its terminal; each link works once. Press L there for a new one.",
         "stopped": "The phone is switched off",
         "stopped_text": "handset-client has stopped. Start it again: handset-client run",
+        "reconnect": "Connect again",
     }
 )
 """The labels of the page. Names in braces are filled in by the page."""

@@ -212,6 +212,9 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "seconds_left": "残り {seconds} 秒",
         "hint_undecided": "A で承認、D で断ります。B で断ってお店をブロックします（Q で終了）。",
         "hint_revocable": "D でこのお支払いを取りやめます。",
+        "page_link": "電話の画面: {link}",
+        "page_keys": "リンクは一度だけ使えます。L で新しいリンクを出し、Q で終了します。",
+        "page_another": "新しいリンク: {link}",
         "hint_too_late": "もう取りやめられません。結果をお待ちください。",
     }
 )
@@ -309,6 +312,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "closed": "このページはロックされています",
         "closed_text": "この電話で支払えるのは、このコンピューターを使っている本人だけです。handset-client が端末に表示したリンクを開いてください。リンクは一度だけ使えます。端末で L を押すと新しいリンクが出ます。",
         "stopped": "電話の電源が切れています",
+        "reconnect": "再接続する",
         "stopped_text": "handset-client が終了しました。もう一度起動してください: handset-client run",
     }
 )

@@ -173,18 +173,54 @@ async def test_a_name_made_to_point_here_gets_nothing(browser: Browser) -> None:
         assert answer.status == 421
 
 
-async def test_the_program_stops_and_starts_again(browser: Browser) -> None:
+async def test_the_program_stops_and_the_page_asks_for_nothing_more(browser: Browser) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab()
+        await tab.page.clock.install()
+        await expect(tab.heading("Payments")).to_be_visible()
+        asked: list[str] = []
+        tab.page.on("request", lambda request: asked.append(request.url))
+        await place.screen.close()
+        await expect(tab.heading(TEXTS["stopped"])).to_be_visible()
+        await tab.page.clock.run_for(120_000)
+        await tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await tab.page.clock.run_for(1_000)
+        assert asked == []
+        await tab.check()
+
+
+async def test_the_program_is_started_again(browser: Browser) -> None:
+    async with desk(browser) as place:
+        window = await place.window()
+        old, gone = await place.tab(window), await place.tab(window)
+        await expect(gone.heading("Payments")).to_be_visible()
+        port = place.screen.port
+        await place.screen.close()
+        for tab in (old, gone):
+            await expect(tab.heading(TEXTS["stopped"])).to_be_visible()
+        async with WebScreen(PhoneView(Preferences(), Language.ENGLISH), port=port) as again:
+            # A new program knows nothing of old sessions.
+            await old.button(TEXTS["reconnect"]).click()
+            await expect(old.heading(TEXTS["closed"])).to_be_visible()
+            # Its link, opened anywhere in this browser, brings all tabs back.
+            await old.page.evaluate("link => { location.href = link; }", again.new_link())
+            for tab in (old, gone):
+                await expect(tab.heading("Payments")).to_be_visible()
+            assert gone.complaints == []
+
+
+async def test_a_program_that_is_killed_is_not_asked_for_ever(browser: Browser) -> None:
     async with desk(browser) as place:
         tab = await place.tab()
         await expect(tab.heading("Payments")).to_be_visible()
-        port = place.screen.port
-        await place.screen.close()
-        await expect(tab.heading(TEXTS["stopped"])).to_be_visible()
-        async with WebScreen(PhoneView(Preferences(), Language.ENGLISH), port=port) as again:
-            # A new program knows nothing of old sessions; the tab notices by itself.
-            await expect(tab.heading(TEXTS["closed"])).to_be_visible()
-            await tab.page.evaluate("link => { location.href = link; }", again.new_link())
-            await expect(tab.heading("Payments")).to_be_visible()
+        await tab.page.context.set_offline(True)
+        for known in list(place.screen._tabs):
+            await asyncio.wait_for(known.socket.close(), 5)
+        await tab.sees(TEXTS["offline"])
+        await expect(tab.heading(TEXTS["stopped"])).to_be_visible(timeout=20_000)
+        await tab.page.context.set_offline(False)
+        await tab.button(TEXTS["reconnect"]).click()
+        await expect(tab.heading("Payments")).to_be_visible()
 
 
 async def test_a_broken_connection_is_said_and_mended(browser: Browser) -> None:

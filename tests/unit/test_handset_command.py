@@ -193,6 +193,7 @@ async def test_a_code_that_cannot_be_used(tmp_path: Path, typed: str, wanted: st
         (["--headless"], "give both"),
         (["--approve-below", "50", "USD"], "give both"),
         (["--headless", "--approve-below", "fifty", "USD"], "digits"),
+        (["--headless", "--approve-below", "50", "USD", "--terminal"], "give one of them"),
         (["--headless", "--approve-below", "50", "XXY"], "ISO 4217"),
         (["--reader", "nonsense"], "four groups"),
     ],

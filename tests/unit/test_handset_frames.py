@@ -108,6 +108,8 @@ def test_only_messages_of_a_payment_come_from_a_reader() -> None:
         (REQUEST, "payment_id", 7),
         (REQUEST, "merchant_name", ""),
         (REQUEST, "merchant_name", "\u202e\x00"),
+        (REQUEST, "merchant_name", "\u200d\u200c\u3164"),
+        (REQUEST, "order", "\u200d"),
         (REQUEST, "merchant_name", "secretvalue" * 100),
         (REQUEST, "order", "  "),
         (REQUEST, "order", None),
