@@ -26,6 +26,15 @@ from reader_peripheral.ports import LinkHandlers
 
 log = logging.getLogger(__name__)
 
+UNUSED_SECONDS = 180.0
+"""So long a phone may hold the reader without a payment: three times what a person has for approving one.
+
+HELLO proves nothing, and whoever is served keeps all others out.
+"""
+_NO_PAYMENT = frozenset(
+    {gatt.Status.IDLE, gatt.Status.APPROVED, gatt.Status.NOT_SETTLED, gatt.Status.UNKNOWN_OUTCOME}
+)
+
 
 class BlessLink:
     """Implements ports.Link over a PeripheralRadio. With `encrypt` a phone must be paired to write."""
@@ -40,6 +49,9 @@ class BlessLink:
         self._server: Any = None  # bless ships no types
         self._handlers: LinkHandlers | None = None
         self._central: str | None = None
+        self._last_central: str | None = None
+        self._leaving: set[str] = set()
+        self._unused: asyncio.TimerHandle | None = None
         self._mtu: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,8 +81,9 @@ class BlessLink:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._unused):
+            if timer:
+                timer.cancel()
         if self._central is not None:
             await self._radio.disconnect(self._central)
         await self._radio.close()
@@ -85,7 +98,10 @@ class BlessLink:
 
     def set_status(self, status: gatt.Status) -> None:
         """Write the Status characteristic and notify it."""
+        began_or_ended = (self._status in _NO_PAYMENT) is not (status in _NO_PAYMENT)
         self._status = status
+        if began_or_ended:
+            self._watch_use()
         if self._server is not None:
             self._notify(gatt.STATUS_UUID, status.encode())
 
@@ -125,12 +141,13 @@ class BlessLink:
         writer = self._radio.writer()
         if writer is not None:
             if self._central is None:
-                # Every link begins with HELLO. What else comes was under way when the last link went down:
-                # taken for a new link's, it would end the session that the phone is about to resume.
+                # Only who begins with HELLO is served: until then nobody is kept out for him.
                 if not _is_hello(bytes(value)):
-                    return WriteRefused.READER_FAILED
+                    return self._turn_away(writer.central, bytes(value))
+                self._radio.serve(writer.central)
                 self._on_connection(writer.central, True)
             if writer.central != self._central:
+                self._show_out(writer.central)
                 return WriteRefused.BUSY
             self._learn_mtu(writer.mtu)
         elif self._central is None:
@@ -144,9 +161,9 @@ class BlessLink:
             log.info("a phone connected")
             self._central, self._mtu = central, None
             self._channel.connected(self._now(), self._largest_value())
+            self._watch_use()
         elif connected and central != self._central:
-            log.warning("a second phone is refused while the first is served")
-            self._spawn(self._radio.disconnect(central))
+            self._show_out(central)
         elif not connected and central == self._central:
             log.info("the phone disconnected")
             self._central = None
@@ -154,9 +171,63 @@ class BlessLink:
             # Not so a stranger's who never said HELLO: the resume window is not his to begin anew.
             was_open = self._channel.link is LinkState.OPEN
             self._channel.disconnected(self._now())
-            if was_open and self._handlers is not None:
-                asyncio.get_running_loop().call_soon(self._handlers.link_lost)
+            self._watch_use()
+            if was_open:
+                self._last_central = central
+                if self._handlers is not None:
+                    asyncio.get_running_loop().call_soon(self._handlers.link_lost)
         self._after()
+
+    def _turn_away(self, central: str, value: bytes) -> WriteRefused | None:
+        """What a central that is not served wrote in place of HELLO; None when it is answered with ERROR."""
+        if central == self._last_central:
+            # Under way when its link went down: taken for a new link's, it would end the session that the
+            # phone is about to resume.
+            return WriteRefused.READER_FAILED
+        asked = Channel(Role.PERIPHERAL)
+        asked.connected(self._now(), gatt.LARGEST_VALUE)
+        for event in asked.receive(value, self._now()):
+            if isinstance(event, GreetingFailed) and central not in self._leaving:
+                log.warning("someone connected and did not say hello: %s", event.code.name)
+        self._leave(central)
+        if self._status not in _NO_PAYMENT:
+            # Whoever subscribed hears a notification: the phone that is coming back would end its session.
+            return WriteRefused.READER_FAILED
+        for word in asked.values_to_send():
+            self._notify(gatt.CIPHERTEXT_UUID, word)
+        return None
+
+    def _show_out(self, central: str) -> None:
+        if central not in self._leaving:
+            log.warning("a second phone is refused while the first is served")
+            self._leave(central)
+
+    def _leave(self, central: str) -> None:
+        """Hang up on a central that is not served; once, however much it writes meanwhile."""
+
+        async def hang_up() -> None:
+            try:
+                await self._radio.disconnect(central)
+            finally:
+                self._leaving.discard(central)
+
+        if central not in self._leaving:
+            self._leaving.add(central)
+            self._spawn(hang_up())
+
+    def _watch_use(self) -> None:
+        """Begin to wait for a payment, or stop to."""
+        if self._unused:
+            self._unused.cancel()
+            self._unused = None
+        if self._central is not None and self._status in _NO_PAYMENT:
+            self._unused = asyncio.get_running_loop().call_later(UNUSED_SECONDS, self._on_unused)
+
+    def _on_unused(self) -> None:
+        self._unused = None
+        if self._central is not None:
+            log.warning("a phone brought no payment for %g seconds: it makes room", UNUSED_SECONDS)
+            self._spawn(self._radio.disconnect(self._central))
 
     # The channel.
 

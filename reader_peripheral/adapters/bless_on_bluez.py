@@ -16,7 +16,6 @@ No `from __future__ import annotations` here: dbus-next reads D-Bus types from t
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from bless.backends.bluezdbus.dbus.application import BlueZGattApplication
@@ -69,7 +68,6 @@ class _Characteristic(BlueZGattCharacteristic):
             if app.write_options.get("offset", 0):
                 refused = bare_error("org.bluez.Error.InvalidOffset", "0x07")
             else:
-                app.on_writer(str(app.write_options.get("device", "")))
                 app.Write(self, bytes(value))
         except DBusError as refusal:
             refused = refusal
@@ -102,11 +100,10 @@ class _Service(BlueZGattService):
 class Application(BlueZGattApplication):
     """bless's application, made of our services.
 
-    `write_options` are those of the write being handled; `on_writer` is told of every device that writes.
+    `write_options` are those of the write being handled.
     """
 
     write_options: dict[str, Any] | None = None
-    on_writer: Callable[[str], None]
 
     async def add_service(self, uuid: str) -> _Service:
         index = len(self.services) + 1
@@ -160,7 +157,6 @@ class BlueZServer(BlessServerBlueZDBus):
     async def setup(self) -> None:
         self.bus = await _QuietBus(bus_type=BusType.SYSTEM).connect()
         self.app = Application(self.name, BLUEZ, self.bus)
-        self.app.on_writer = lambda _: None
         self.app.Read = self.read
         self.app.Write = self.write
         self.app.StartNotify = lambda _: None

@@ -3,7 +3,8 @@
 Beside what bless itself lacks (bless_on_bluez.py), found on bluetoothd 5.66:
 
 - Nothing tells of disconnects: `Device1.Connected` is watched on the bus. Bonded phones get no StopNotify.
-  That a device connects says little: it may be a Bluetooth keyboard. A phone is a device that writes.
+  That a device connects says little: it may be a Bluetooth keyboard. That it writes says as little: it may
+  be anybody. A phone is a device that said HELLO, which is the link's to judge (`serve`).
 - bless advertises on while a phone is served, so that a second one comes.
 - bless puts its name into the adapter's alias; a killed process leaves it. Here the alias is saved at start
   and put back at the end.
@@ -90,7 +91,6 @@ class BluezRadio:
         self._server, self._bus = server, server.bus
         self._name = name
         await self._prepare_adapter(server)
-        server.app.on_writer = self._phone_writes
         await self._watch(server)
         return server
 
@@ -103,6 +103,13 @@ class BluezRadio:
         mtu = options.get("mtu")
         return Writer(str(options["device"]), int(mtu) if mtu else None)
 
+    def serve(self, central: str) -> None:
+        """Advertise no more until it is gone."""
+        if central not in self._phones and not self._closing:
+            self._phones.add(central)
+            self._spawn(self._advertise_when_free())
+            self._spawn(self._still_there(central))
+
     def refusal(self, why: WriteRefused) -> Exception:
         """A D-Bus error that bluetoothd turns into an ATT error."""
         return bare_error(*_DBUS_ERRORS[why])
@@ -111,7 +118,8 @@ class BluezRadio:
         """Device1.Disconnect; a device that is gone is no error."""
         if self._server is None or not _DEVICE_ADDRESS.search(central):
             return
-        await self._call(central, _DEVICE, "Disconnect")
+        if await self._call(central, _DEVICE, "Disconnect") is None:
+            self._phone_gone(central)  # nobody will tell
 
     async def close(self) -> None:
         """Take the service down and give the adapter its name back."""
@@ -213,20 +221,17 @@ class BluezRadio:
         except DBusError:
             pass  # it had not taken it
 
-    def _phone_writes(self, device: str) -> None:
-        if device and device not in self._phones and not self._closing:
-            self._phones.add(device)
-            self._changed(device, connected=True)
+    async def _still_there(self, device: str) -> None:
+        """A HELLO may be read after its link is gone, which was told before anybody cared."""
+        if not await self._get(device, _DEVICE, "Connected"):
+            self._phone_gone(device)
 
     def _phone_gone(self, device: str) -> None:
         if device in self._phones and not self._closing:
             self._phones.discard(device)
-            self._changed(device, connected=False)
-
-    def _changed(self, device: str, *, connected: bool) -> None:
-        if self._on_connection is not None:
-            self._on_connection(device, connected)
-        self._spawn(self._advertise_when_free())
+            if self._on_connection is not None:
+                self._on_connection(device, False)
+            self._spawn(self._advertise_when_free())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

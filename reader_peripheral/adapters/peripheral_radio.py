@@ -45,11 +45,18 @@ class PeripheralRadio(Protocol):
     async def open(self, name: str, on_connection: ConnectionCallback) -> Any:
         """A bless server that advertises as `name` once started; raises RadioError.
 
-        `on_connection(central, connected)` is called for every central; it advertises when none is there.
+        `on_connection(central, connected)` tells of centrals that come, where the radio knows of them before
+        they write, and in any case of a served one that goes. It advertises when none is served.
         """
 
     def writer(self) -> Writer | None:
         """Who is writing; asked inside bless's write callback only. None where it cannot be told."""
+
+    def serve(self, central: str) -> None:
+        """This central said HELLO: from now on advertise no more, and tell when it is gone.
+
+        Nothing to do where `on_connection` tells of every central that connects.
+        """
 
     def refusal(self, why: WriteRefused) -> Exception:
         """What to raise in the write callback, so that the central sees its write refused."""

@@ -48,6 +48,9 @@ class VirtualRadio:
         write = self._server.current_write if self._server else None
         return Writer(write.central, write.mtu) if write else None
 
+    def serve(self, central: str) -> None:
+        """Its server tells of every link by itself."""
+
     def refusal(self, why: WriteRefused) -> Exception:
         """An exception that the virtual server turns into an ATT error."""
         return _RefusalError(why)

@@ -89,6 +89,7 @@ class MockRadio:
         self.server = MockServer()
         self.name = ""
         self.hung_up: list[str] = []
+        self.served: list[str] = []
         self.closed = False
         self.current: Writer | None = None
         self.writer_fails: Exception | None = None
@@ -102,6 +103,9 @@ class MockRadio:
         if self.writer_fails:
             raise self.writer_fails
         return self.current
+
+    def serve(self, central: str) -> None:
+        self.served.append(central)
 
     def refusal(self, why: WriteRefused) -> Exception:
         return Refused(why)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,116 +10,15 @@ if sys.platform != "linux":
     pytest.skip("BlueZ is Linux", allow_module_level=True)
 
 from bless.backends.bluezdbus.dbus.characteristic import Flags
-from dbus_next.constants import MessageType
 from dbus_next.errors import DBusError
-from dbus_next.message import Message
 from dbus_next.service import ServiceInterface
 from dbus_next.signature import Variant
 
 from protocol import gatt
-from reader_peripheral.adapters import bless_on_bluez, bluez_radio
+from reader_peripheral.adapters import bless_on_bluez
 from reader_peripheral.adapters.bluez_radio import BluezRadio
 from reader_peripheral.adapters.peripheral_radio import RadioError, Writer, WriteRefused
-
-ADAPTER = "/org/bluez/hci0"
-PHONE = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_01"
-OTHER = f"{ADAPTER}/dev_AA_BB_CC_DD_EE_02"
-NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
-
-
-class MockBus:
-    """A system bus with a bluetoothd that agrees to everything."""
-
-    def __init__(self, alias: str = "raspberrypi", powered: bool = True) -> None:
-        self.properties: dict[str, Any] = {"Alias": alias, "Powered": powered}
-        self.calls: list[Message] = []
-        self.handlers: list[Callable[[Message], None]] = []
-        self.exported: list[str] = []
-        self.disconnected = False
-        self.silent = False
-
-    def add_message_handler(self, handler: Callable[[Message], None]) -> None:
-        self.handlers.append(handler)
-
-    def export(self, path: str, _interface: object) -> None:
-        self.exported.append(path)
-
-    def unexport(self, path: str, _interface: object = None) -> None:
-        self.exported.remove(path)
-
-    async def call(self, message: Message) -> Message:
-        self.calls.append(message)
-        if self.silent:
-            return Message(message_type=MessageType.ERROR, reply_serial=1, error_name=NO_REPLY)
-        if message.member == "Set":
-            self.properties[message.body[1]] = message.body[2].value
-        body: list[Any] = []
-        if message.member == "Get":
-            value = self.properties[message.body[1]]
-            body = [Variant("b" if isinstance(value, bool) else "s", value)]
-        signature = "v" if body else ""
-        return Message(message_type=MessageType.METHOD_RETURN, reply_serial=1, signature=signature, body=body)
-
-    def disconnect(self) -> None:
-        self.disconnected = True
-
-    def say_connected(self, path: str, connected: bool, interface: str = "org.bluez.Device1") -> None:
-        signal = Message(
-            message_type=MessageType.SIGNAL,
-            path=path,
-            interface="org.freedesktop.DBus.Properties",
-            member="PropertiesChanged",
-            signature="sa{sv}as",
-            body=[interface, {"Connected": Variant("b", connected)}, []],
-        )
-        for handler in self.handlers:
-            handler(signal)
-
-    def say_owner(self, owner: str, name: str = "org.bluez") -> None:
-        self.say("NameOwnerChanged", "sss", [name, "" if owner else ":1.5", owner])
-
-    def say(self, member: str, signature: str, body: list[Any]) -> None:
-        signal = Message(
-            message_type=MessageType.SIGNAL,
-            path="/",
-            interface="org.freedesktop.DBus",
-            member=member,
-            signature=signature,
-            body=body,
-        )
-        for handler in self.handlers:
-            handler(signal)
-
-    def members(self) -> list[str]:
-        return [str(call.member) for call in self.calls]
-
-
-class MockAdapter:
-    """What bless calls a proxy object: remembers registered advertisements."""
-
-    path = ADAPTER
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.refuses = 0
-
-    def get_interface(self, _name: str) -> MockAdapter:
-        return self
-
-    async def call_register_application(self, _path: str, _options: object) -> None:
-        self.log.append("application")
-
-    async def call_unregister_application(self, _path: str) -> None:
-        self.log.append("no application")
-
-    async def call_register_advertisement(self, _path: str, _options: object) -> None:
-        if self.refuses:
-            self.refuses -= 1
-            raise DBusError("org.bluez.Error.Failed", "not yet")
-        self.log.append("advertise")
-
-    async def call_unregister_advertisement(self, _path: str) -> None:
-        self.log.append("silent")
+from tests.unit.reader_mock_bluez import ADAPTER, OTHER, PHONE, Air, MockAdapter, MockBus, mock_bluez, turns
 
 
 @pytest.fixture
@@ -137,69 +33,7 @@ def adapter() -> MockAdapter:
 
 @pytest.fixture(autouse=True)
 def bluez(bus: MockBus, adapter: MockAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Connecting:
-        def __init__(self, **_: object) -> None:
-            pass
-
-        async def connect(self) -> MockBus:
-            return bus
-
-    async def get_adapter(_bus: object, _name: str | None) -> MockAdapter:
-        return adapter
-
-    monkeypatch.setattr(bless_on_bluez, "_QuietBus", Connecting)
-    monkeypatch.setattr(bless_on_bluez, "get_adapter", get_adapter)
-    monkeypatch.setattr(bluez_radio, "_SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(bluez_radio, "_RETRY_SECONDS", 0.0)
-
-
-class Air:
-    """A started radio with one characteristic."""
-
-    def __init__(self) -> None:
-        self.radio = BluezRadio()
-        self.news: list[tuple[str, bool]] = []
-        self.server: Any = None
-        self.written: list[tuple[str, bytes, Writer | None]] = []
-
-    async def up(self) -> Air:
-        self.server = await self.radio.open("BR-0a1b", lambda central, up: self.news.append((central, up)))
-        self.server.read_request_func = lambda _characteristic: bytearray(range(100))
-        self.server.write_request_func = self.take
-        await self.server.add_new_service(gatt.SERVICE_UUID)
-        from bless.backends.attribute import GATTAttributePermissions
-        from bless.backends.characteristic import GATTCharacteristicProperties
-
-        await self.server.add_new_characteristic(
-            gatt.SERVICE_UUID,
-            gatt.KEY_UUID,
-            GATTCharacteristicProperties.write,
-            None,
-            GATTAttributePermissions.writeable,
-        )
-        await self.server.start()
-        return self
-
-    def take(self, characteristic: Any, value: bytearray) -> None:
-        self.written.append((characteristic.uuid, bytes(value), self.radio.writer()))
-
-    @property
-    def dbus(self) -> Any:
-        return self.server.app.services[0].characteristics[0]
-
-    def call(self, name: str, *arguments: Any) -> Any:
-        """As dbus-next calls a method of an exported interface."""
-        (method,) = [m for m in ServiceInterface._get_methods(self.dbus) if m.name == name]
-        return method.fn(self.dbus, *arguments)
-
-    def write(self, value: bytes, device: str = PHONE, **options: int) -> None:
-        plain = {name: Variant("q", number) for name, number in options.items()}
-        self.call("WriteValue", value, {"device": Variant("o", device), **plain})
-
-
-async def turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
+    mock_bluez(monkeypatch, bus, adapter)
 
 
 async def test_the_interface_on_the_bus_is_what_bluez_expects() -> None:
@@ -219,7 +53,7 @@ async def test_it_tells_who_writes_and_with_what_mtu_only_while_it_is_written() 
     air.write(b"hello", mtu=247)
     assert air.written == [(gatt.KEY_UUID, b"hello", Writer(PHONE, 247))]
     assert air.radio.writer() is None
-    assert air.news == [(PHONE, True)]
+    assert air.news == [], "whether it is a phone is the link's to judge"
 
 
 async def test_a_read_in_pieces_ends() -> None:
@@ -279,7 +113,7 @@ async def test_whoever_did_not_subscribe_may_stop() -> None:
 async def test_it_advertises_exactly_while_no_phone_is_served(bus: MockBus, adapter: MockAdapter) -> None:
     air = await Air().up()
     assert adapter.log == ["application", "advertise"]
-    air.write(b"a")
+    air.radio.serve(PHONE)
     await turns()
     assert adapter.log[2:] == ["silent"]
     air.write(b"b", device=OTHER)
@@ -289,19 +123,41 @@ async def test_it_advertises_exactly_while_no_phone_is_served(bus: MockBus, adap
     bus.say_connected(PHONE, False)
     await turns()
     assert adapter.log[2:] == ["silent", "advertise"]
-    assert air.news == [(PHONE, True), (OTHER, True), (OTHER, False), (PHONE, False)]
+    assert air.news == [(PHONE, False)]
 
 
-async def test_devices_that_never_wrote_are_no_phones(bus: MockBus, adapter: MockAdapter) -> None:
+async def test_devices_that_are_not_served_are_no_phones(bus: MockBus, adapter: MockAdapter) -> None:
     air = await Air().up()
     keyboard = f"{ADAPTER}/dev_11_22_33_44_55_66"
     bus.say_connected(keyboard, True)
     bus.say_connected(keyboard, False)
     bus.say_connected("/org/bluez/hci1/dev_AA_BB_CC_DD_EE_01", False)
-    air.write(b"a")
+    air.write(b"a", device=OTHER)
+    bus.say_connected(OTHER, False)
+    air.radio.serve(PHONE)
     bus.say_connected(PHONE, False, interface="org.bluez.Battery1")
+    bus.links[PHONE] = True
     await turns()
-    assert air.news == [(PHONE, True)]
+    assert air.news == []
+    assert adapter.log == ["application", "advertise", "silent"]
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["found when served", "told by hanging up"])
+async def test_who_is_gone_before_it_is_served_does_not_keep_the_others_out(
+    bus: MockBus, adapter: MockAdapter, told: bool
+) -> None:
+    air = await Air().up()
+    bus.links[PHONE] = told
+    air.radio.serve(PHONE)
+    await turns()
+    if told:
+        assert adapter.log == ["application", "advertise", "silent"]
+        bus.links[PHONE] = False  # and no signal of it
+        await air.radio.disconnect(PHONE)
+        await turns()
+        assert adapter.log == ["application", "advertise", "silent", "advertise"]
+    assert bool(air.server.app.advertisements)
+    assert air.news == [(PHONE, False)]
 
 
 async def test_it_hangs_up_on_devices_only(bus: MockBus) -> None:
@@ -316,15 +172,15 @@ async def test_a_bluetoothd_that_was_restarted_is_told_everything_again(
     bus: MockBus, adapter: MockAdapter
 ) -> None:
     air = await Air().up()
-    air.write(b"a")
+    air.radio.serve(PHONE)
     await turns()
     del adapter.log[:]
     bus.properties.update(Alias="raspberrypi", Powered=False)
     bus.silent = True
     bus.say_owner("", name="org.example")
-    assert air.news == [(PHONE, True)], "somebody else has ended"
+    assert air.news == [], "somebody else has ended"
     bus.say_owner("")
-    assert air.news == [(PHONE, True), (PHONE, False)]
+    assert air.news == [(PHONE, False)]
     await turns()
     assert adapter.log == [], "it is not there yet"
     bus.silent, adapter.refuses = False, 1
@@ -362,13 +218,13 @@ async def test_lost_twice_it_is_registered_once_more(bus: MockBus, adapter: Mock
 
 async def test_an_advertisement_that_is_refused_is_none(bus: MockBus, adapter: MockAdapter) -> None:
     air = await Air().up()
-    air.write(b"a")
+    air.radio.serve(PHONE)
     await turns()
     adapter.refuses = 1
     bus.say_connected(PHONE, False)
     await turns()
     assert air.server.app.advertisements == []
-    air.write(b"a")
+    air.radio.serve(PHONE)
     bus.say_connected(PHONE, False)
     await turns()
     assert adapter.log == ["application", "advertise", "silent", "advertise"]
