@@ -106,9 +106,9 @@ class Wire:
             sink.write(frame)
             return
         if cut.where is not Where.BEFORE:
+            sink.transport.set_write_buffer_limits(high=0)  # drained is then: all of it has left
             sink.write(frame if cut.where is Where.AFTER else frame[: len(frame) // 2])
             await sink.drain()
-            await asyncio.sleep(0.002)  # let it leave: abort() throws away what still waits
         self.cut(cut.away if self.weather else 0.0)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from demo.carried import Carried
 from demo.forgery import flip_bit
-from demo.happenings import Happening
+from demo.happenings import Event, Happening
 from demo.play import Options, play
 from demo.radio_count import att_pdus, count
 from demo.scenarios import SCENARIOS
@@ -27,9 +27,12 @@ class Notes:
 
     def __init__(self) -> None:
         self.told: list[Happening] = []
+        self.phone_rang = asyncio.Event()
 
     def tell(self, happening: Happening) -> None:
         self.told.append(happening)
+        if happening.event is Event.SCREEN:
+            self.phone_rang.set()
 
     async def caught_up(self) -> None:
         pass
@@ -57,14 +60,17 @@ async def test_an_ending_that_should_not_be_is_called_wrong(changes: dict[str, o
 
 async def test_a_demonstration_that_is_interrupted_leaves_nothing_running() -> None:
     before = asyncio.all_tasks()
-    playing = asyncio.create_task(play(SCENARIOS["paid"], Notes(), Options(pace=10.0)))
-    await asyncio.sleep(1.0)
+    notes = Notes()
+    playing = asyncio.create_task(play(SCENARIOS["paid"], notes, Options(pace=10.0)))
+    async with asyncio.timeout(30):
+        await notes.phone_rang.wait()
+    assert not playing.done()
     playing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await playing
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert asyncio.all_tasks() - before == set()
+    if left := asyncio.all_tasks() - before:
+        _, running = await asyncio.wait(left, timeout=5)
+        assert running == set()
 
 
 @pytest.mark.parametrize("data", [b"..4000001000023184..", bytes.fromhex("ff4000001000023184ff")])

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,15 +88,27 @@ async def test_a_currency_in_small_letters_is_shown_as_its_code_and_a_list_says_
 
 
 @pytest.mark.parametrize("issuer", [60.0], indirect=True)
-async def test_cancel_from_another_window(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_cancel_from_another_window(
+    issuer: issuer_service.RunningIssuer,
+    shop: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     capsys.readouterr()
+    stored, create = asyncio.Event(), issuer.application.create_payment
+
+    async def noting(*arguments: Any) -> Any:
+        created = await create(*arguments)
+        stored.set()
+        return created
+
+    monkeypatch.setattr(issuer.application, "create_payment", noting)
     charging = asyncio.create_task(run(shop, *CHARGE, "--json"))
-    payment_id = None
-    while payment_id is None:
-        await asyncio.sleep(0.05)
-        assert await run(shop, "list", "--json") == Exit.COMPLETED
-        listed = json.loads(capsys.readouterr().out.splitlines()[-1])["payments"]
-        payment_id = listed[0]["id"] if listed else None
+    async with asyncio.timeout(15):
+        await stored.wait()
+    assert await run(shop, "list", "--json") == Exit.COMPLETED
+    [listed] = json.loads(capsys.readouterr().out.splitlines()[-1])["payments"]
+    payment_id = listed["id"]
     assert await run(shop, "cancel", payment_id) == Exit.COMPLETED
     assert await charging == Exit.NOT_SETTLED
     # Both windows print into one here.
