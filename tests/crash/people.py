@@ -143,8 +143,8 @@ class Cardholder:
 
     def _read_outcome(self, payment_id: str, signed: bytes) -> None:
         reader = self._readers.pop(payment_id, None)
-        if reader is None:
-            return  # it came again: asked for, and sent by itself
+        if reader is None or not reader.signed_offer:
+            return  # it came again; or is of an offer that could not be stored, hence not sent
         outcome = reader.read_outcome(signed)
         if outcome.verdict is Verdict.APPROVED:
             assert outcome.last_message == digest(reader.last_sent)
@@ -166,7 +166,7 @@ class Shop:
         chance: random.Random,
     ) -> None:
         self._url, self._http, self._name = url, http, name
-        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self.headers = {"Authorization": f"Bearer {api_key}"}
         self._customer, self._seen, self._chance = customer, seen, chance
         self._count = 0
 
@@ -212,7 +212,7 @@ class Shop:
         accept: tuple[int, ...] = (),
     ) -> dict[str, Any]:
         """Ask until there is an answer: no connection, a cut one and 503 mean again, with the same key."""
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
+        headers = self.headers if key is None else {**self.headers, "Idempotency-Key": key}
         while True:
             try:
                 request = self._http.request(method, self._url + path, headers=headers, json=body)

@@ -37,10 +37,10 @@ def serve(data: str, log: str, failpoint: str | None, nth: int) -> None:
 class ServerProcess:
     """One issuer on one data directory and one port; at most one process at a time."""
 
-    def __init__(self, data: Path, url: str) -> None:
+    def __init__(self, data: Path, url: str, log: Path) -> None:
         self.data = data
         self.url = url
-        self.log = data / "issuer.log"
+        self.log = log
         os.environ["PYTHONPATH"] = str(ROOT)  # of the fork server, which imports what its children run
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(

@@ -158,8 +158,11 @@ def read_books(path: Path) -> Books:
 
 
 @asynccontextmanager
-async def town(data: Path, people: int, seed: int) -> AsyncIterator[Town]:
-    """So many cardholders, each with a shop of their own that charges them; nothing runs yet."""
+async def town(data: Path, people: int, seed: int, log: Path | None = None) -> AsyncIterator[Town]:
+    """So many cardholders, each with a shop of their own that charges them; nothing runs yet.
+
+    The issuer's log is beside its data directory, or where `log` says.
+    """
     chance = random.Random(seed)
     ear = Ear()
     app = web.Application()
@@ -169,7 +172,7 @@ async def town(data: Path, people: int, seed: int) -> AsyncIterator[Town]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     ear_url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhooks"
-    server = ServerProcess(data, "")
+    server = ServerProcess(data, "", log or data.with_suffix(".log"))
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as http:
         try:
