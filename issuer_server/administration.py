@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from issuer_server.card_checks import CardsByIndex, KeysInUse, find_card
 from issuer_server.cards import (
     DEFAULT_PIN_TRIES,
     CardKeys,
@@ -22,6 +23,7 @@ from issuer_server.cards import (
 from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
 from issuer_server.look_alikes import look_alike
 from issuer_server.secret_seal import NONCE_SIZE, SecretSeal
+from issuer_server.storage.key_records import AuditEntry, KeyTable
 from issuer_server.storage.port import Administration
 from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant, NewWebhookEndpoint
 from issuer_server.webhooks import SECRET_SIZE as SECRET_BYTES
@@ -158,6 +160,20 @@ async def add_card(
         now,
     )
     return AddedCard(card_id, cardholder_id, digits, expires)
+
+
+async def reset_pin(table: KeyTable, keys: CardKeys, card_id: CardId, pin: Digits, entry: AuditEntry) -> None:
+    """Another PIN, and all its tries; raises NotFound. The caller wipes `pin`."""
+    check_pin_digits(pin)
+    await table.reset_pin(card_id, keys.pin_verifier(card_id, pin), keys.pin_key, entry)
+
+
+async def reindex_card(storage: CardsByIndex, keys: KeysInUse, pan: Digits) -> str:
+    """Move a card to the active index: `moved`, `there_already` or `unknown`. The caller wipes `pan`."""
+    check_pan(pan)
+    if await storage.card_by_index(keys.cards.pan_index(pan)) is not None:
+        return "there_already"
+    return "unknown" if await find_card(storage, keys, pan) is None else "moved"
 
 
 async def add_webhook(

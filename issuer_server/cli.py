@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from issuer_server.commands import cards, devices, people, set_up
+from issuer_server.commands import cards, devices, keys, people, set_up
 from protocol.errors import BlindRelayError
 
 INTERRUPTED = 130
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="First time: issuer-server init; issuer-server seed; issuer-server run",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (set_up, people, cards, devices):
+    for module in (set_up, people, cards, devices, keys):
         module.add_parsers(commands)
     return parser
 

@@ -74,6 +74,7 @@ async def list_readers(arguments: argparse.Namespace) -> None:
             "id": reader_id_text(each.id),
             "cardholder": each.cardholder_id,
             "model": each.model,
+            "issuer_key": each.issuer_key,
             "status": status(each.blocked),
         }
         for each in readers

@@ -27,6 +27,20 @@ def card_and_pin() -> Iterator[tuple[bytearray, bytearray]]:
             buffer[:] = bytes(len(buffer))
 
 
+@contextmanager
+def new_pin(made: bytearray) -> Iterator[bytearray]:
+    """A PIN to set, wiped afterwards: `made` where there is one, else typed twice, or a line from a pipe."""
+    pin = made
+    try:
+        if not pin:
+            pin += _ask("New PIN: ")
+            if sys.stdin.isatty() and not hmac.compare_digest(bytes(pin), _ask("New PIN again: ")):
+                raise InputError("pins_differ", "The two PINs differ: nothing was changed. Start again.")
+        yield pin
+    finally:
+        pin[:] = bytes(len(pin))
+
+
 def _ask(prompt: str) -> bytes:
     if sys.stdin.isatty():
         text = getpass.getpass(prompt)
@@ -34,6 +48,8 @@ def _ask(prompt: str) -> bytes:
         text = sys.stdin.readline()
         if not text:
             raise InputError(
-                "input_ended", "Standard input ended: it must hold two lines, the card number and the PIN."
+                "input_ended",
+                "Standard input ended: it must hold the card number (where one is asked for) and the PIN,"
+                " a line each.",
             )
     return text.strip().replace(" ", "").encode("utf-8")

@@ -123,6 +123,10 @@ class KeyTable(Protocol):
         """Another PIN, and all its tries; raises NotFound."""
         ...
 
+    async def set_card_blocked(self, card_id: CardId, blocked: bool, entry: AuditEntry) -> None:
+        """As `Administration.set_card_blocked`, and said in the audit log; raises NotFound."""
+        ...
+
     async def audit(self, entry: AuditEntry) -> None: ...
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:

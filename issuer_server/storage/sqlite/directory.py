@@ -17,7 +17,6 @@ from issuer_server.storage.records import (
     MerchantRecord,
     ReaderRecord,
 )
-from issuer_server.storage.sqlite.keys import is_retired
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
@@ -161,7 +160,7 @@ def redeem_reader_code(
 ) -> ReaderRecord:
     """The code is used up and the reader is there, both or neither. A key is enrolled once, by anybody."""
     owner, issuer_key = _redeem(connection, secret_digest, EnrolmentKind.READER, now_ms)
-    if is_retired(connection, KeyPurpose.SIGNING, issuer_key):
+    if _is_retired(connection, KeyPurpose.SIGNING, issuer_key):
         raise EnrolmentRefused(
             "enrolment_code_expired", "The issuer's key was replaced since this code: ask for a new one."
         )
@@ -198,6 +197,12 @@ def _redeem(
         raise EnrolmentRefused("enrolment_code_expired", "This code is too old: ask for a new one.")
     connection.execute(_USE_CODE, (now_ms, secret_digest))
     return str(owner), issuer_key
+
+
+def _is_retired(connection: sqlite3.Connection, purpose: KeyPurpose, version: int) -> bool:
+    """Whether nothing may be made with it any more."""
+    query = "SELECT 1 FROM key_versions WHERE purpose = ? AND version = ? AND state = 'retired'"
+    return connection.execute(query, (purpose, version)).fetchone() is not None
 
 
 def _only(connection: sqlite3.Connection, query: str, key: str | bytes) -> Row:

@@ -19,6 +19,7 @@ from issuer_server.storage.key_records import (
     StoredSecrets,
 )
 from issuer_server.storage.port import NotFound
+from issuer_server.storage.sqlite.administration import set_card_blocked
 from issuer_server.storage.sqlite.connection import connect, storage_error
 from issuer_server.storage.sqlite.group_commit import GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
@@ -140,6 +141,13 @@ class SqliteKeyTable:
             lambda connection: _reset_pin(connection, card_id, verifier, pin_key, entry)
         )
 
+    async def set_card_blocked(self, card_id: CardId, blocked: bool, entry: AuditEntry) -> None:
+        def block(connection: sqlite3.Connection) -> None:
+            set_card_blocked(connection, card_id, blocked)
+            write_audit(connection, entry)
+
+        await self._writer.submit(block)
+
     async def audit(self, entry: AuditEntry) -> None:
         await self._writer.submit(lambda connection: write_audit(connection, entry))
 
@@ -163,12 +171,6 @@ def write_audit(connection: sqlite3.Connection, entry: AuditEntry) -> None:
 
 def _move(connection: sqlite3.Connection, query: str, values: tuple[str | bytes | int, ...]) -> bool:
     return connection.execute(query, values).rowcount == 1
-
-
-def is_retired(connection: sqlite3.Connection, purpose: KeyPurpose, version: int) -> bool:
-    """Whether nothing may be made with it any more."""
-    query = "SELECT 1 FROM key_versions WHERE purpose = ? AND version = ? AND state = 'retired'"
-    return connection.execute(query, (purpose, version)).fetchone() is not None
 
 
 def _versions(connection: sqlite3.Connection) -> list[KeyVersion]:
