@@ -117,6 +117,8 @@ class BenchTown:
         # First what is shown once a payment: the countdown prints the keys again and again.
         self.phone.expect("For  +")
         self.phone.expect(r"\[A\]pprove")
+        # A new request takes no key for half a second.
+        self.phone.expect(r"\[A\]pprove")
         self.phone.press(key)
 
     def swipe(self) -> None:
