@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import secrets
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from aiohttp import ClientSession, CookieJar
 
 from issuer_server.seed import seed
 from merchant_terminal.issuer_api import ApiKey, IssuerApi
@@ -25,7 +27,7 @@ from protocol.money import Money
 from tests.journey.parties import JPY, PHONE, Issuer, Times, make_reader
 from tests.journey.person import OWN_CARD, Person
 from tests.journey.process_memory import found_in_memory
-from tests.journey.programs import programs
+from tests.journey.programs import Program, programs
 from virtual_radio.ether import Ether
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/mem")
@@ -90,7 +92,56 @@ class Secrets:
         return shapes
 
 
+class Searched:
+    """A running phone whose memory is searched, and the hands of its owner."""
+
+    def __init__(self, phone: Program, hidden: Secrets, issuer: Issuer) -> None:
+        self.phone = phone
+        self._hidden = hidden
+        self._issuer = issuer
+        self._before = len(hidden.sealed)
+        self.wanted: dict[str, bytes] = {}
+
+    async def finds(self) -> set[str]:
+        """What of all that is secret by now, and of what does pass through this phone, is in its memory."""
+        through = {"canary": CANARY.encode(), "order": ORDER.encode()}
+        sealed = self._hidden.sealed[self._before :]
+        through |= {f"envelope {number}": each[-96:] for number, each in enumerate(sealed)}
+        self.wanted = self._hidden.needles(self._issuer.seeds, {}) | through
+        return await asyncio.to_thread(found_in_memory, self.phone._process.pid, self.wanted)
+
+
+async def approve_in_the_terminal(phone: Program) -> None:
+    """Once asked."""
+    await asyncio.to_thread(phone.expect, "Type a")
+    phone.type("a")
+
+
+async def approve_on_the_page(phone: Program) -> None:
+    """As the page does: exchange the link for a session, and press the button once it is there."""
+    [(url, token)] = re.findall(r"screen: (http://[\d.:]+/)#(\S+)", phone.output)
+    origin = {"Origin": url.rstrip("/")}
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True), headers=origin) as browser:
+        async with browser.post(url + "session", json={"token": token}) as opened:
+            key = (await opened.json())["key"]
+        async with browser.ws_connect(url + "channel") as socket:
+            await socket.send_json({"type": "hello", "key": key})
+            while not (state := await socket.receive_json()).get("payment"):
+                pass
+            press = {"type": "press", "payment_id": state["payment"]["id"], "approved": True}
+            await socket.send_json(press)
+            while not (await socket.receive_json())["payment"]["answered"]:
+                pass
+
+
+FACES: Final = {
+    "terminal": (("--terminal",), approve_in_the_terminal),
+    "page": (("--no-browser", "--port", "0"), approve_on_the_page),
+}
+
+
 async def test_the_phone_never_holds_card_pin_or_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each of its faces, one after the other: a payment, searched while it runs and when it is over."""
     hidden, person = Secrets(monkeypatch), Person(pin=None)
     issuer = Issuer(tmp_path / "issuer", Times())
     await issuer.start()
@@ -104,45 +155,33 @@ async def test_the_phone_never_holds_card_pin_or_key(tmp_path: Path, monkeypatch
             port = await ether.serve("127.0.0.1", 0)
             with programs(tmp_path) as them:
                 await asyncio.to_thread(them.run, "handset-client", "enrol", typed=owner.handset_code.text())
-                radio = f"virtual:127.0.0.1:{port}"
-                phone = them.start(
-                    "phone", "handset-client", "run", "--terminal", "--verbose", "--radio", radio
-                )
-                await asyncio.to_thread(phone.expect, "Waiting to be called")
+                for face, (options, approve) in FACES.items():
+                    radio = ("--verbose", "--radio", f"virtual:127.0.0.1:{port}")
+                    phone = them.start(face, "handset-client", "run", *options, *radio)
+                    await asyncio.to_thread(phone.expect, "Waiting to be called")
+                    searched = Searched(phone, hidden, issuer)
+                    charge = Charge(PHONE, Money(1200, JPY), ORDER)
+                    payment = await merchant.create_payment(charge, secrets.token_hex(16))
+                    await approve(phone)
 
-                async def in_phone() -> set[str]:
-                    return await asyncio.to_thread(found_in_memory, phone._process.pid, wanted)
+                    # During: the card is read, sealed, carried and opened; the PIN is awaited.
+                    await asyncio.to_thread(phone.expect, "Enter your PIN")
+                    assert await searched.finds() == {"canary", "order", "envelope 0"}
+                    assert any(name.startswith("AEAD key") for name in searched.wanted)
 
-                def all_needles() -> dict[str, bytes]:
-                    through = {"canary": CANARY.encode(), "order": ORDER.encode()}
-                    through |= {f"envelope {n}": sealed[-96:] for n, sealed in enumerate(hidden.sealed)}
-                    return hidden.needles(issuer.seeds, {}) | through
+                    # After: the PIN came through as well, and the payment is settled.
+                    person.keypad.type(OWN_CARD.pin)
+                    while not payment.over:
+                        payment = await merchant.payment(payment.id, wait=10)
+                    assert payment.completed
+                    await asyncio.to_thread(phone.expect, "Paid ")
+                    found = await searched.finds()
+                    assert {"canary", "order"} <= found <= {"canary", "order", "envelope 0", "envelope 1"}
+                    assert {"envelope 0", "envelope 1"} <= searched.wanted.keys()
 
-                charge = Charge(PHONE, Money(1200, JPY), ORDER)
-                payment = await merchant.create_payment(charge, secrets.token_hex(16))
-                await asyncio.to_thread(phone.expect, "Type a")
-                phone.type("a")
-
-                # During: the card is read, sealed, carried and opened; the PIN is awaited.
-                await asyncio.to_thread(phone.expect, "Enter your PIN")
-                wanted = all_needles()
-                assert any(name.startswith("AEAD key") for name in wanted)
-                assert await in_phone() == {"canary", "order", "envelope 0"}
-
-                # After: the PIN came through as well, and the payment is settled.
-                person.keypad.type(OWN_CARD.pin)
-                while not payment.over:
-                    payment = await merchant.payment(payment.id, wait=10)
-                assert payment.completed
-                await asyncio.to_thread(phone.expect, "Paid ")
-                wanted = all_needles()
-                assert sum(name.startswith("plaintext") and " in " not in name for name in wanted) == 2
-                assert await in_phone() <= {"canary", "order", "envelope 0", "envelope 1"}
-                assert {"canary", "order"} <= await in_phone()
-
-                assert phone.stop() == 0
+                    assert phone.stop() == 0
+                    _nothing_in_files_and_logs(tmp_path, phone.output, searched.wanted)
             await reader.service.stop()
-            _nothing_in_files_and_logs(tmp_path, phone.output, wanted)
     finally:
         await issuer.stop()
 
