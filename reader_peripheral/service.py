@@ -25,6 +25,10 @@ from reader_peripheral.session import LONGEST_PIN, Session
 
 log = logging.getLogger(__name__)
 
+MOST_NOTES = 30
+"""Lines about what a phone brought in vain, in NOTES_SECONDS."""
+NOTES_SECONDS = 60.0
+
 
 class PinBuffer:
     """The digits typed so far, in one place that is never moved or copied by growing."""
@@ -98,6 +102,7 @@ class ReaderService:
         self._queue: deque[fx.Effects] = deque()
         self._carrying_out = False
         self._timer: asyncio.TimerHandle | None = None
+        self._notes, self._notes_until = 0, 0.0
 
     async def start(self) -> None:
         """Take the devices and go on the air. Raises what a device or the link raises, all being closed."""
@@ -228,7 +233,16 @@ class ReaderService:
             case fx.KeepOwed(records):
                 self._keep_owed(records)
             case fx.Note(text):
-                log.warning("%s", text)
+                self._note(text)
+
+    def _note(self, text: str) -> None:
+        """A phone may say nonsense without end: its reader's card must not fill up with the log of it."""
+        if (now := self._now()) >= self._notes_until:
+            self._notes, self._notes_until = 0, now + NOTES_SECONDS
+        self._notes += 1
+        if self._notes <= MOST_NOTES:
+            more = "; more of this are not told for a while" if self._notes == MOST_NOTES else ""
+            log.warning("%s%s", text, more)
 
     def _show(self, screen: Screen) -> None:
         """Nobody swipes for, or types a PIN into, what cannot be seen."""

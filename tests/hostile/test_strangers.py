@@ -18,6 +18,7 @@ from handset_client.ports import ReaderSaid, ReaderTook
 from issuer_server import administration
 from issuer_server.enrolments import enrol_reader, issue_code
 from issuer_server.payment import Deadlines
+from issuer_server.rate_limits import USUAL_LIMITS
 from issuer_server.storage.port import EnrolmentRefused
 from protocol import gatt
 from protocol.enrolment import EnrolmentKind
@@ -209,4 +210,22 @@ async def refused_with(world: Parties, body: dict[str, object]) -> tuple[int, st
         aiohttp.ClientSession() as session,
         session.post(f"{world.issuer.url}/v1/payments", json=body, headers=headers) as answer,
     ):
-        return answer.status, (await answer.json(content_type=None))["code"]
+        return answer.status, (await answer.json(content_type=None)).get("code", "")
+
+
+async def test_a_shop_that_asks_without_end(tmp_path: Path) -> None:
+    """So many calls at once and no more; the person's own shop is refused by nobody once they are over."""
+    async with parties(tmp_path, person=Person(approves=None)) as world:
+        before = await world.balances()
+        most = USUAL_LIMITS.calls_to_a_phone_at_once
+        asked = [await world.ask(order=f"spam {number}") for number in range(most)]
+        for number in range(3):
+            body = {"phone": PHONE, "amount": 1, "currency": "JPY", "order": f"more spam {number}"}
+            assert await refused_with(world, body) == (429, "too_many_calls")
+        assert len(world.person.phone.asked) <= most
+        for payment_id in asked:
+            await world.merchant.cancel(payment_id)
+        world.person.approves = True
+        payment_id = await world.ask()
+        await assert_all_are_told(world, payment_id, None)
+        assert await world.balances() == (before[0] - PRICE, before[1] + PRICE)

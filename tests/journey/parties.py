@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import secrets
 import subprocess
@@ -166,11 +167,14 @@ class Parties:
 
     async def outcome(self, payment_id: PaymentId, patience: float = 15.0) -> Payment:
         """The end as the merchant is told it, by long poll."""
-        async with asyncio.timeout(patience):
-            while True:
-                payment = await self.merchant.payment(payment_id, wait=10)
-                if payment.over:
-                    return payment
+        until = time.monotonic() + patience
+        while True:
+            left = until - time.monotonic()
+            payment = await self.merchant.payment(payment_id, wait=max(0, min(10, math.ceil(left))))
+            if payment.over:
+                return payment
+            if left <= 0:
+                raise AssertionError(f"after {patience:g} s the payment is still {payment.status}")
 
     async def pay(self, price: int = PRICE, order: str = "2 coffees") -> Payment:
         """Ask, and wait for the end."""
