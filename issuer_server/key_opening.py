@@ -16,8 +16,14 @@ RandomBytes = Callable[[int], bytes]
 
 
 def cabinet_of(settings: Settings, random: RandomBytes) -> KeyCabinet:
-    """The places that the settings name; new keys go to the first."""
+    """The places that the settings name; new keys go to the first: a token if there is one, else a file."""
     stores: list[KeyStore] = [FileKeyStore(settings.keys, random)]
+    if settings.pkcs11 is not None:
+        # Here and not above: an issuer without a token needs no library for one.
+        from issuer_server.token_keys import TokenKeyStore
+
+        token = settings.pkcs11
+        stores.insert(0, TokenKeyStore(token.module, token.token, token.pin_path(), settings.issuer_id))
     return KeyCabinet(stores)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from issuer_server.operating_settings import SECTIONS, LogSettings, MetricsSettings, TracingSettings
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import USUAL_LIMITS, Limits
+from issuer_server.token_settings import TokenSettings, token_settings
 from protocol.enrolment import is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, check_issuer_id
@@ -48,6 +49,7 @@ class Settings:
     metrics: MetricsSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     tracing: TracingSettings | None = None
+    pkcs11: TokenSettings | None = None
 
     def __post_init__(self) -> None:
         check_issuer_id(self.issuer_id)
@@ -111,6 +113,7 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         "webhooks_to_private_addresses": bool,
         "stop_grace": (int, float),
         **dict.fromkeys(SECTIONS, dict),
+        "pkcs11": dict,
     }
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -133,6 +136,8 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
     for name, read in SECTIONS.items():
         if name in values:
             values[name] = read(values[name])
+    if "pkcs11" in values:
+        values["pkcs11"] = token_settings(values["pkcs11"], folder)
     return Settings(**values)
 
 

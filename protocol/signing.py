@@ -10,6 +10,7 @@ negotiated.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final, Protocol, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -84,6 +85,25 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey({self.key_id.hex()})"
+
+
+class OutsideKey:
+    """An Ed25519 key held by something else: `sign` gives its bare signature of the bytes it is given."""
+
+    __slots__ = ("_sign", "key_id", "public_key")
+
+    def __init__(self, public_key: PublicKey, sign: Callable[[bytes], bytes]) -> None:
+        self._sign = sign
+        self.public_key = public_key
+        self.key_id = key_id(public_key)
+
+    def sign(self, payload: bytes) -> bytes:
+        """A COSE_Sign1 around `payload`; raises whatever the holder of the key does."""
+        protected = _protected_header(self.key_id)
+        return _assemble(protected, payload, self._sign(_to_be_signed(protected, payload)))
+
+    def __repr__(self) -> str:
+        return f"OutsideKey({self.key_id.hex()})"
 
 
 def verify(public_key: PublicKey, signed: bytes) -> bytes:
