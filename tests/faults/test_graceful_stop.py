@@ -1,4 +1,4 @@
-"""SIGTERM to a real issuer: no new payments, those in flight may finish, the rest ends cleanly, exit status 0."""
+"""SIGTERM to a real issuer: nothing new begins, what is in flight may finish, the rest ends cleanly."""
 
 from __future__ import annotations
 
