@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from issuer_server.commands import cards, devices, keys, people, set_up
+from issuer_server.commands import cards, devices, keys, operations, people, set_up
 from protocol.errors import BlindRelayError
 
 INTERRUPTED = 130
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="First time: issuer-server init; issuer-server seed; issuer-server run",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (set_up, people, cards, devices, keys):
+    for module in (set_up, people, cards, devices, keys, operations):
         module.add_parsers(commands)
     return parser
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; exit status 0, 1 with the reason on standard error, or 2 for a wrong command line."""
     arguments = build_parser().parse_args(argv)
     try:
-        asyncio.run(arguments.handler(arguments))
+        status: int | None = asyncio.run(arguments.handler(arguments))
     except BlindRelayError as error:
         print(f"issuer-server: {error}", file=sys.stderr)
         return 1
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output left: the rest has nowhere to go, nor has Python's own complaint at exit.
         sys.stderr.close()
         return 1
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            version = _version(connection, steps)
+            version = schema_version(connection, steps)
             for step in steps[version:]:
                 for statement in statements(step.sql):
                     connection.execute(statement)
@@ -116,14 +116,15 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
 def check_up_to_date(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
     """For a process beside the server: it reads and writes the schema it knows, and changes none."""
     try:
-        version = _version(connection, steps)
+        version = schema_version(connection, steps)
     except sqlite3.Error as error:
         raise storage_error(error) from None
     if version < len(steps):
         raise StorageError("the database is not set up for this version: run `issuer-server init` first")
 
 
-def _version(connection: sqlite3.Connection, steps: Sequence[Migration]) -> int:
+def schema_version(connection: sqlite3.Connection, steps: Sequence[Migration]) -> int:
+    """The version that the file is at; raises StorageError where it is not ours, or newer than `steps`."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

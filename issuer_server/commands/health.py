@@ -1,0 +1,89 @@
+"""`doctor`: what keeps the issuer from working, each with its remedy."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from dataclasses import asdict
+from typing import Final
+
+from issuer_server import doctor, doctor_database
+from issuer_server.commands.desk import SETTINGS_FILE, Commands, add_data_option, settings_of
+from issuer_server.commands.output import print_json
+from issuer_server.doctor import Finding, Level
+from issuer_server.key_opening import open_keys
+from issuer_server.key_store import KeyPurpose
+from issuer_server.settings import Settings
+from issuer_server.storage.sqlite import SqliteStorage
+from protocol.errors import BlindRelayError
+
+_SIGNS: Final = {Level.OK: "ok", Level.NOTE: "note", Level.FAULT: "FAULT", Level.UNKNOWN: "?"}
+
+
+def add_parsers(commands: Commands) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser("doctor", help="what keeps the issuer from working, and the remedy")
+    add_data_option(parser)
+    parser.add_argument(
+        "--quick", action="store_true", help="leave the database's indexes out: large ones take long"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.epilog = "Exit status 1 where anything keeps the issuer from working."
+    parser.set_defaults(handler=doctor_command)
+
+
+async def doctor_command(arguments: argparse.Namespace) -> int:
+    """Print every finding; the exit status."""
+    findings = await examine(arguments, doctor.Machine())
+    if arguments.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{_SIGNS[finding.level]:>5}  {finding.check}: {finding.seen}")
+            if finding.remedy:
+                print(f"       -> {finding.remedy}")
+    return doctor.worst(findings)
+
+
+async def examine(arguments: argparse.Namespace, machine: doctor.Machine) -> list[Finding]:
+    """Every check, in the order in which one would repair things."""
+    try:
+        settings = settings_of(arguments)
+    except BlindRelayError as problem:
+        path = arguments.data / SETTINGS_FILE
+        remedy = f"Correct {path}." if path.exists() else "Name the issuer's data directory with --data DIR."
+        return [Finding("settings", Level.FAULT, str(problem), remedy)]
+    running = doctor_database.runs(settings.database)
+    found = [
+        *doctor.settings_file(arguments.data / SETTINGS_FILE, settings),
+        *doctor.data_directory(arguments.data),
+        *doctor.disk(machine, settings),
+    ]
+    of_database, known = doctor_database.database(settings.database, running=running, quick=arguments.quick)
+    found += of_database
+    if known is not None:
+        found += [await _keys(settings), *doctor_database.outbox(known, machine.now())]
+    return [
+        *found,
+        *doctor.clock(machine, known.last_payment_at if known is not None else None),
+        *doctor.tls(machine, settings),
+        *doctor.ports(settings, running),
+        *doctor.service(machine),
+        *doctor.limits_of_files(machine),
+    ]
+
+
+async def _keys(settings: Settings) -> Finding:
+    """Opened as the issuer does, and compared with what the database knows of them."""
+    try:
+        storage = await SqliteStorage.open_beside_server(settings.database)
+        try:
+            keys = await open_keys(settings, storage.keys, secrets.token_bytes)
+        finally:
+            await storage.close()
+    except BlindRelayError as problem:
+        return Finding(
+            "keys", Level.FAULT, str(problem), "Without its keys no card pays: docs/issuer-keys.md"
+        )
+    place = keys.cabinet.where(KeyPurpose.SIGNING, keys.active(KeyPurpose.SIGNING))
+    return Finding("keys", Level.OK, f"{place}: those that the database was made with")
