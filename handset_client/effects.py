@@ -123,6 +123,8 @@ class Ending:
     end: End
     reason: str | None = None
     last_four: str | None = None
+    reader_id: ReaderId | None = None
+    """Which reader, where the reason is about it."""
 
 
 @dataclass(frozen=True, slots=True)

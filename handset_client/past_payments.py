@@ -10,7 +10,7 @@ from datetime import datetime
 from handset_client.effects import End, Ending
 from handset_client.issuer_frames import LONGEST_REASON, PaymentRequest
 from protocol.errors import InputError
-from protocol.identifiers import PaymentId, check_payment_id
+from protocol.identifiers import PaymentId, ReaderId, check_payment_id, parse_reader_id
 from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER
 from protocol.money import Money, currency
 from protocol.text import shown
@@ -71,6 +71,16 @@ def _read(line: object) -> PastPayment:
         0.0,
     )
     ending = Ending(
-        request, End(line["outcome"]), None if reason is None else shown(reason, LONGEST_REASON), last_four
+        request,
+        End(line["outcome"]),
+        None if reason is None else shown(reason, LONGEST_REASON),
+        last_four,
+        _reader(line.get("reader")),
     )
     return PastPayment(ending, datetime.fromisoformat(line["ended_at"]).timestamp())
+
+
+def _reader(text: object) -> ReaderId | None:
+    if text is not None and not isinstance(text, str):
+        raise ValueError("a reader is no text")
+    return None if text is None else parse_reader_id(text)

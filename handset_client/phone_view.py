@@ -312,7 +312,9 @@ class PhoneView:
             **_what(ending.request),
             "outcome": ending.end.value,
             "happened": happened,
-            "why": reason_text(ending.reason, language)[0] if ending.end is End.NOT_SETTLED else None,
+            "why": reason_text(ending.reason, language, ending.reader_id)[0]
+            if ending.end is End.NOT_SETTLED
+            else None,
             "next": advice,
             "last_four": ending.last_four,
             "at": past.ended_at,

@@ -41,6 +41,11 @@ class Preferences:
         others = tuple(known for known in self.readers if known != reader)
         return replace(self, readers=(*others, reader)[-MOST_READERS:])
 
+    def was_wrong(self, reader: ReaderId) -> Preferences:
+        """With this reader no longer the one used last: the issuer does not take it from this phone."""
+        others = tuple(known for known in self.readers if known != reader)
+        return replace(self, readers=(reader, *others) if others and reader in self.readers else others)
+
     def to_json(self) -> dict[str, object]:
         """As the file has it."""
         return {

@@ -306,7 +306,7 @@ class Relay:
                 self._reader = None
                 self._do(ReleaseReader())
             case Effect.KEEP_HELLO, Session():
-                self._reader = passing
+                self._reader, call.reader_id = passing, passing.reader_id
             case Effect.SEND_APPROVE, _:
                 assert self._reader is not None
                 self._to_issuer(Approve(call.payment_id, self._reader.hello), call, now)

@@ -81,6 +81,18 @@ MESSAGE_EVENTS: Final = {
     MessageType.REFUSAL: Event.REFUSAL,
 }
 
+ABOUT_THE_READER: Final = frozenset(
+    {
+        NotSettled.READER_UNKNOWN,
+        NotSettled.READER_BLOCKED,
+        NotSettled.READER_NOT_CARDHOLDERS,
+        NotSettled.REFUSED_OFFER_REJECTED,
+        NotSettled.REFUSED_BUSY,
+        NotSettled.REFUSED_READER_FAULT,
+    }
+)
+"""Reasons at which a person wants to know which reader it was: it may be another than they think."""
+
 RESULT_SEEN: Final = frozenset({State.RESULT_SHOWN, State.DELIVERING_RESULT_SHOWN})
 DELIVERING: Final = frozenset({State.DELIVERING, State.DELIVERING_RESULT_SHOWN})
 
@@ -96,6 +108,8 @@ class Call:
     called_off: str | None = None
     """Why the phone itself called the payment off, where it did."""
     declined: HowDeclined = HowDeclined.BY_PERSON
+    reader_id: ReaderId | None = None
+    """The reader whose hello came last."""
 
     def bells(self) -> dict[Clock, float]:
         """The clocks that mean something in this state, and when they ring."""
@@ -117,7 +131,8 @@ def ending_of(effect: Effect, call: Call, request: PaymentRequest, passing: Pass
     """What the person is told at the end, and what the history keeps."""
     match effect, passing:
         case Effect.SHOW_RESULT, Result(outcome=outcome, reason=reason, last_four=last_four):
-            return Ending(request, End(outcome.value), reason, last_four)
+            reader_id = call.reader_id if reason in ABOUT_THE_READER else None
+            return Ending(request, End(outcome.value), reason, last_four, reader_id)
         case Effect.SHOW_DECLINED, _:
             return Ending(request, End.NOT_SETTLED, call.declined)
         case Effect.SHOW_NO_RESPONSE, _:

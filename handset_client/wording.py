@@ -13,6 +13,7 @@ from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.texts.english import NOTICES, REASONS, STEPS
 from protocol.gatt import Status
+from protocol.identifiers import ReaderId, reader_id_text
 from protocol.money import format_money
 
 __all__ = [
@@ -52,6 +53,7 @@ class _Texts(Protocol):
     REASON_UNKNOWN: tuple[str, str]
     WHAT: str
     WITH_CARD: str
+    WHICH_READER: str
     ENDINGS: Mapping[End, tuple[str, str]]
     AMENDED: str
     TERMINAL: Mapping[str, str]
@@ -94,10 +96,14 @@ def notice_text(notice: Notice, language: Language = Language.ENGLISH, system: s
     return line.replace("{detail}", detail or texts.NO_DETAIL)
 
 
-def reason_text(reason: str | None, language: Language = Language.ENGLISH) -> tuple[str, str]:
-    """Why a payment was not settled, as part of a sentence, and the next step."""
+def reason_text(
+    reason: str | None, language: Language = Language.ENGLISH, reader_id: ReaderId | None = None
+) -> tuple[str, str]:
+    """Why a payment was not settled, as part of a sentence, and the next step; which reader it is about."""
     texts = _TEXTS[language]
-    return texts.REASONS.get(reason or "", texts.REASON_UNKNOWN)
+    why, next_step = texts.REASONS.get(reason or "", texts.REASON_UNKNOWN)
+    which = "" if reader_id is None else texts.WHICH_READER.format(reader=reader_id_text(reader_id))
+    return why.replace("{reader}", which), next_step
 
 
 def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[str, str]:
@@ -107,7 +113,7 @@ def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[
         amount=format_money(ending.request.amount), merchant=ending.request.merchant_name
     )
     card = texts.WITH_CARD.format(last_four=ending.last_four) if ending.last_four else ""
-    why, next_step = reason_text(ending.reason, language)
+    why, next_step = reason_text(ending.reason, language, ending.reader_id)
     happened, advice = texts.ENDINGS[ending.end]
     return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
 

@@ -131,4 +131,5 @@ def _line(ending: Ending, at: float) -> dict[str, object]:
         "outcome": ending.end.value,
         "reason": None if ending.reason is None else str(ending.reason),
         "last_four": ending.last_four,
+        **({} if ending.reader_id is None else {"reader": reader_id_text(ending.reader_id)}),
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.adapters.radio import open_radio
 from handset_client.adapters.reader_search import RADIO_ERRORS, ReaderSearch, trouble
-from handset_client.effects import NoticeKind
+from handset_client.effects import Ending, Finish, NoticeKind
 from handset_client.ports import ReaderChoice, ReaderInRange, ReaderReady
 from handset_client.preferences import Preferences
 from handset_client.service import Happening
@@ -21,6 +21,7 @@ from handset_client.wording import notice_text
 from protocol import gatt
 from protocol.errors import InputError
 from protocol.identifiers import ReaderId, parse_reader_id, reader_id_text
+from protocol.messages import NotSettled
 from protocol.text import shown
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ SCAN_SECONDS: Final = 4.0
 _BARS: Final = ((-55, "████", "strong"), (-67, "███ ", "good"), (-80, "██  ", "weak"), (-999, "█   ", "poor"))
 """dBm from which so many bars are shown."""
 _ID_DIGITS: Final = 16
+_NOT_OURS: Final = (NotSettled.READER_UNKNOWN, NotSettled.READER_NOT_CARDHOLDERS)
 
 
 class ReaderBook:
@@ -48,13 +50,19 @@ class ReaderBook:
         )
 
     def watch(self, happening: Happening) -> None:
-        """Remember the reader of each session that comes up."""
-        if not isinstance(happening, ReaderReady):
-            return
+        """Remember the reader of each session that comes up, and which was the wrong one."""
+        match happening:
+            case ReaderReady(reader_id):
+                self._change(lambda preferences: preferences.saw(reader_id))
+            case Finish(Ending(reason=reason, reader_id=reader)) if reader and reason in _NOT_OURS:
+                self._change(lambda preferences: preferences.was_wrong(reader))
+
+    def _change(self, changed: Callable[[Preferences], Preferences]) -> None:
         preferences = self._store.load()
-        if preferences.readers[-1:] != (happening.reader_id,):
+        after = changed(preferences)
+        if after != preferences:
             try:
-                self._store.save(preferences.saw(happening.reader_id))
+                self._store.save(after)
             except OSError as error:
                 # Only a preference is lost, and the history, on the same disk, tells the person.
                 _log.warning("preferences: %s", error.strerror)

@@ -113,12 +113,12 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Switch the reader on, keep it near the phone, and ask the shop to try again.",
         ),
         NotSettled.READER_UNKNOWN: (
-            "your bank does not know this card reader",
-            "Enrol the reader with your bank, then ask the shop to try again.",
+            "your bank does not know this card reader{reader}",
+            "Use your own reader (choose it in the settings, or with --reader), or enrol this one with your bank; then ask the shop to try again.",
         ),
-        NotSettled.READER_BLOCKED: ("your bank has blocked this card reader", _ASK_BANK),
+        NotSettled.READER_BLOCKED: ("your bank has blocked this card reader{reader}", _ASK_BANK),
         NotSettled.READER_NOT_CARDHOLDERS: (
-            "this card reader belongs to somebody else",
+            "this card reader{reader} belongs to somebody else",
             "Use your own reader (choose it in the settings, or with --reader), and ask the shop to try again.",
         ),
         NotSettled.CARD_TIMEOUT: ("no card was swiped in time", _ASK_SHOP),
@@ -131,15 +131,15 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         NotSettled.REFUSED_NO_PIN: ("no PIN was entered in time", _ASK_SHOP),
         NotSettled.REFUSED_OFFER_REJECTED: (
-            "the card reader did not accept the bank's offer",
+            "the card reader{reader} did not accept the bank's offer",
             "If it happens again, enrol the reader anew: it may belong to another bank.",
         ),
         NotSettled.REFUSED_BUSY: (
-            "the card reader was busy",
+            "the card reader{reader} was busy",
             "Wait until it is free; ask the shop to try again.",
         ),
         NotSettled.REFUSED_READER_FAULT: (
-            "the card reader has a fault",
+            "the card reader{reader} has a fault",
             "Restart the reader, and ask the shop to try again.",
         ),
         NotSettled.ENVELOPE_INVALID: ("the card data arrived damaged", _ASK_SHOP),
@@ -164,6 +164,7 @@ REASON_UNKNOWN: Final = ("your bank gave no reason known here", _ASK_SHOP)
 
 WHAT: Final = "{amount} to {merchant}"
 WITH_CARD: Final = " with card ending {last_four}"
+WHICH_READER: Final = " ({reader})"
 
 ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     {

@@ -122,12 +122,12 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "カードリーダーの電源を入れて電話の近くに置き、お店にもう一度請求してもらってください。",
         ),
         NotSettled.READER_UNKNOWN: (
-            "銀行に登録されていないカードリーダーです",
-            "カードリーダーを銀行に登録してから、お店にもう一度請求してもらってください。",
+            "銀行に登録されていないカードリーダー{reader}です",
+            "ご自分のカードリーダーを使う（設定か --reader で選べます）か、このリーダーを銀行に登録して、お店にもう一度請求してもらってください。",
         ),
-        NotSettled.READER_BLOCKED: ("カードリーダーが銀行に止められています", _ASK_BANK),
+        NotSettled.READER_BLOCKED: ("カードリーダー{reader}が銀行に止められています", _ASK_BANK),
         NotSettled.READER_NOT_CARDHOLDERS: (
-            "ほかの人のカードリーダーです",
+            "ほかの人のカードリーダー{reader}です",
             "ご自分のカードリーダーを使い（設定か --reader で選べます）、お店にもう一度請求してもらってください。",
         ),
         NotSettled.CARD_TIMEOUT: ("時間内にカードが通されませんでした", _ASK_SHOP),
@@ -140,15 +140,15 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         NotSettled.REFUSED_NO_PIN: ("時間内に暗証番号が入力されませんでした", _ASK_SHOP),
         NotSettled.REFUSED_OFFER_REJECTED: (
-            "カードリーダーが銀行の鍵を受け付けませんでした",
+            "カードリーダー{reader}が銀行の鍵を受け付けませんでした",
             "繰り返すときは、カードリーダーを登録し直してください。別の銀行のものかもしれません。",
         ),
         NotSettled.REFUSED_BUSY: (
-            "カードリーダーが使用中でした",
+            "カードリーダー{reader}が使用中でした",
             "空くのを待って、お店にもう一度請求してもらってください。",
         ),
         NotSettled.REFUSED_READER_FAULT: (
-            "カードリーダーが故障しています",
+            "カードリーダー{reader}が故障しています",
             "カードリーダーを再起動し、お店にもう一度請求してもらってください。",
         ),
         NotSettled.ENVELOPE_INVALID: ("カードのデータが壊れて届きました", _ASK_SHOP),
@@ -182,6 +182,7 @@ REASON_UNKNOWN: Final = ("銀行からの理由はこの電話では分かりま
 
 WHAT: Final = "{merchant} {amount}"
 WITH_CARD: Final = "（カード末尾 {last_four}）"
+WHICH_READER: Final = "（{reader}）"
 
 ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     {

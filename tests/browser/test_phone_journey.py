@@ -17,7 +17,9 @@ from handset_client.phone_view import PhoneView
 from handset_client.preferences import Preferences
 from handset_client.wording import Language
 from issuer_server.payment import Deadlines
+from protocol.identifiers import reader_id_text
 from tests.browser.desk import Desk, Tab
+from tests.journey.foreign_reader import reader_of_another_issuer
 from tests.journey.parties import PRICE, Parties, Times, parties
 from tests.journey.person import OWN_BLOCKED_CARD, OWN_CARD, Person, PhoneScreen
 
@@ -168,6 +170,21 @@ async def test_the_reader_loses_the_link_and_comes_back(browser: Browser, tmp_pa
         await now.type_pin()
         await expect(now.tab.heading("Paid")).to_be_visible()
         assert (await now.parties.outcome(payment_id)).status == "completed"
+
+
+async def test_a_reader_of_another_issuer(browser: Browser, tmp_path: Path) -> None:
+    async with scene(browser, tmp_path) as now:
+        foreign = await reader_of_another_issuer(now.parties, tmp_path)
+        await now.parties.reader.service.stop()
+        await foreign.service.start()
+        payment_id = await now.parties.ask()
+        await now.tab.button("Approve").click()
+        await expect(now.tab.heading("Not paid")).to_be_visible()
+        await now.tab.sees(f"Your bank does not know this card reader ({reader_id_text(foreign.id)}).")
+        await now.tab.sees("Use your own reader (choose it in the settings")
+        await now.tab.check()
+        assert (await now.parties.outcome(payment_id)).reason == "reader_unknown"
+        await foreign.service.stop()
 
 
 async def test_two_payments_come_one_after_the_other(browser: Browser, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from handset_client.effects import (
     ConnectReader,
     Disregard,
     End,
+    Finish,
     Forget,
     HowDeclined,
     Keep,
@@ -370,3 +371,22 @@ def test_a_resumed_socket_changes_nothing() -> None:
     driver = Driver()
     driver.until_pin_sent()
     assert driver.welcomed(fresh=False) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "reader"),
+    [
+        (NotSettled.READER_UNKNOWN, READER),
+        (NotSettled.READER_NOT_CARDHOLDERS, READER),
+        (NotSettled.CANCELLED_BY_MERCHANT, None),
+    ],
+)
+def test_the_person_hears_which_reader_was_the_wrong_one(reason: NotSettled, reader: object) -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.hello(OTHER_READER)
+    driver.lost()
+    driver.hello(READER)
+    driver.approve()
+    [ended] = [effect for effect in driver.issuer(not_settled(reason)) if isinstance(effect, Finish)]
+    assert (ended.ending.reason, ended.ending.reader_id) == (reason, reader)

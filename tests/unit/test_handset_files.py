@@ -226,3 +226,14 @@ def stored(number: int) -> PaymentRequest:
 
 def other_stored(number: int, end: End) -> Ending:
     return Ending(stored(number), end)
+
+
+async def test_the_reader_that_a_reason_is_about_is_kept(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    await history.record(Ending(REQUEST, End.NOT_SETTLED, "reader_unknown", None, READER), 1_800_000_000.0)
+    [past] = await history.past_payments()
+    assert past.ending.reader_id == READER
+    file = tmp_path / "payments.jsonl"
+    for wrong in ("nonsense", 7, {}):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "reader": wrong}))
+        assert await history.past_payments() == []

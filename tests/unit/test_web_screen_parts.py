@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handset_client import past_payments
@@ -118,9 +118,10 @@ def junk() -> st.SearchStrategy[Any]:
     return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy with something else
 @given(
     st.sampled_from(["hello", "press", "done", "set_language", "set_theme", "set_reader", "x", 1, None]),
-    st.dictionaries(st.sampled_from(["key", "payment_id", "approved", "value"]), junk()),
+    st.dictionaries(st.sampled_from(["key", "payment_id", "approved", "block", "value"]), junk()),
 )
 def test_a_command_is_right_or_refused(kind: object, rest: dict[str, object]) -> None:
     refused = None
