@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
 
-import cbor2
-
+from protocol.encoding import decode, encode
 from protocol.errors import MessageError
 from protocol.identifiers import ReaderId
 
@@ -123,17 +122,14 @@ class ReaderInfo:
         """The characteristic's value."""
         major, minor = self.firmware
         parts = [list(self.versions), self.reader_id, self.model, major << 8 | minor]
-        return cbor2.dumps(parts, canonical=True)
+        return encode(parts)
 
     @classmethod
     def decode(cls, value: bytes) -> ReaderInfo:
         """Decode, encode again, compare; raises MessageError."""
         if len(value) > 19:
             raise MessageError("reader_info", "is longer than one read")
-        try:
-            parts = cbor2.loads(value)
-        except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError):
-            raise MessageError("reader_info", "is not CBOR") from None
+        parts = decode(bytes(value), "reader_info")
         if not isinstance(parts, list) or len(parts) != 4 or not isinstance(parts[0], list):
             raise MessageError("reader_info", "is not an array of four")
         versions, reader_id, model, firmware = parts
