@@ -325,9 +325,8 @@ async def add_card(
 ) -> CardId:
     card = CardId(mint("crd", os.urandom(16)))
     verifier = keys.pin_verifier(card, pin.encode())
-    await storage.add_card(
-        NewCard(card, owner, keys.pan_index(pan.encode()), pan[-4:], expiry, verifier, tries), NOON
-    )
+    index, versions = keys.pan_index(pan.encode()), (keys.pan_key, keys.pin_key)
+    await storage.add_card(NewCard(card, owner, index, pan[-4:], expiry, verifier, tries, *versions), NOON)
     return card
 
 
