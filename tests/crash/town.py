@@ -93,6 +93,12 @@ class Town:
                 task.result()
                 raise AssertionError("somebody went home early")
 
+    def outbox(self) -> int:
+        """Webhooks that have not arrived."""
+        with closing(sqlite3.connect(self.data / "issuer.db", timeout=30)) as raw:
+            found: int = raw.execute("SELECT count(*) FROM webhook_messages").fetchone()[0]
+        return found
+
     def books(self) -> Books:
         """Read now, beside whoever else has the file open."""
         return read_books(self.data / "issuer.db")
@@ -109,7 +115,6 @@ class Books:
     refunds: set[str]
     held: int
     holds: set[str]
-    outbox: int
     problems: list[str]
 
     @property
@@ -152,7 +157,6 @@ def read_books(path: Path) -> Books:
             refunds={refund for (refund,) in raw.execute("SELECT id FROM refunds")},
             held=raw.execute("SELECT coalesce(sum(held), 0) FROM accounts").fetchone()[0],
             holds={payment for (payment,) in raw.execute("SELECT payment_id FROM holds")},
-            outbox=raw.execute("SELECT count(*) FROM webhook_messages").fetchone()[0],
             problems=problems,
         )
 
