@@ -1,0 +1,98 @@
+"""What is mutated, and the fast tests that must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Modules that belong together, and the tests that are theirs."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    """Tests among them that are too slow to be run for each of a thousand mutants."""
+
+
+TARGETS: dict[str, Target] = {
+    "framing": Target(
+        ("protocol/framing.py", "protocol/fragments.py", "protocol/frames.py"),
+        ("tests/unit/framing",),
+        without=(
+            "tests/unit/framing/test_framing_weather.py::test_a_long_walk_through_the_weather",
+            "tests/unit/framing/test_framing_channel.py::test_every_mtu_carries_every_size",
+        ),
+    ),
+    "messages": Target(
+        (
+            "protocol/encoding.py",
+            "protocol/wire_message.py",
+            "protocol/wire_fields.py",
+            "protocol/messages.py",
+            "protocol/signing.py",
+            "protocol/text.py",
+            "protocol/identifiers.py",
+            "protocol/money.py",
+            "protocol/enrolment.py",
+            "protocol/errors.py",
+            "protocol/gatt.py",
+        ),
+        (
+            "tests/unit/test_protocol_messages.py",
+            "tests/unit/test_protocol_signing.py",
+            "tests/unit/test_protocol_text.py",
+            "tests/unit/test_protocol_identifiers.py",
+            "tests/unit/test_protocol_money.py",
+            "tests/unit/test_protocol_enrolment.py",
+            "tests/unit/test_gatt.py",
+            "tests/vectors/test_message_vectors.py",
+        ),
+    ),
+    "secrets": Target(
+        ("protocol/sealing.py", "protocol/reseal.py"),
+        (
+            "tests/unit/test_protocol_sealing.py",
+            "tests/unit/test_protocol_secrets.py",
+            "tests/unit/test_protocol_memory.py",
+            "tests/vectors/test_message_vectors.py",
+        ),
+    ),
+    "tracks": Target(
+        ("protocol/track_data.py", "protocol/track_layout.py", "protocol/raw_stripe.py"),
+        ("tests/unit/test_protocol_track_data.py", "tests/unit/test_raw_stripe.py"),
+    ),
+    "reader": Target(
+        (
+            "protocol/transition_table.py",
+            "reader_peripheral/session.py",
+            "reader_peripheral/issuer_words.py",
+            "reader_peripheral/payment_in_hand.py",
+            "reader_peripheral/owed_outcomes.py",
+            "reader_peripheral/alarms.py",
+        ),
+        (
+            "tests/machines/test_reader_session.py",
+            "tests/machines/test_reader_session_endings.py",
+            "tests/machines/test_reader_session_table.py",
+            "tests/machines/test_reader_session_walks.py",
+            "tests/unit/test_transition_table.py",
+        ),
+    ),
+    "issuer": Target(
+        (
+            "issuer_server/payment.py",
+            "issuer_server/payment_steps.py",
+            "issuer_server/envelopes.py",
+            "issuer_server/live_payments.py",
+        ),
+        (
+            "tests/machines/test_issuer_payment_table.py",
+            "tests/machines/test_issuer_payment_walks.py",
+            "tests/unit/test_issuer_application.py",
+            "tests/unit/test_issuer_application_faults.py",
+            "tests/unit/test_issuer_application_hostile.py",
+            "tests/unit/test_issuer_application_secrets.py",
+        ),
+    ),
+}

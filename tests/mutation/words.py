@@ -1,0 +1,77 @@
+"""In a folder where mutmut made its mutants: which of them change nothing but the words of an error.
+
+    python -m tests.mutation.words --skip      marks them as skipped, so that no test is run for them
+    python -m tests.mutation.words --diffs     the diffs of the mutants that standard input names, as JSON
+
+What an error says is for people and is read by people; its class, its code and the field that it names are
+for programs, and stay mutated.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import (
+    get_diff_for_mutant,
+    read_mutant_function,
+    read_mutants_module,
+    read_original_function,
+)
+from mutmut.utils.file_utils import walk_mutatable_files
+
+SKIPPED = 34
+"""mutmut's own code for it."""
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Takes the last argument of what is raised for the text, if it is one."""
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.exc, ast.Call) and node.exc.args:
+            last = node.exc.args[-1]
+            is_text = isinstance(last, ast.JoinedStr) or (
+                isinstance(last, ast.Constant) and isinstance(last.value, str | None)
+            )
+            if is_text:
+                node.exc.args[-1] = ast.Constant("words")
+        return node
+
+
+def _without_words(code: str) -> str:
+    return ast.dump(_WithoutWords().visit(ast.parse(code)))
+
+
+def skip() -> None:
+    """Mark them where they have no verdict yet, or survived."""
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        if not data.exit_code_by_key:
+            continue
+        mutants = read_mutants_module(path)
+        for name, verdict in data.exit_code_by_key.items():
+            if verdict in (None, 0):
+                codes = [
+                    mutants.code_for_node(read(mutants, name))
+                    for read in (read_original_function, read_mutant_function)
+                ]
+                original, mutated = (_without_words(code.strip()) for code in codes)
+                # The name of the function is the one thing that always differs.
+                if original == mutated.replace(name.rpartition(".")[2], original.split("'")[1]):
+                    data.exit_code_by_key[name] = SKIPPED
+        data.save()
+
+
+def diffs() -> None:
+    """Print them."""
+    print(json.dumps({name: get_diff_for_mutant(name) for name in json.load(sys.stdin)}))
+
+
+if __name__ == "__main__":
+    assert Path("mutants").is_dir()
+    skip() if sys.argv[1] == "--skip" else diffs()
