@@ -19,6 +19,7 @@ from bleak.exc import (
     BleakBluetoothNotAvailableReason,
     BleakDBusError,
     BleakError,
+    BleakGATTProtocolError,
 )
 
 from handset_client.adapters.system_errors import words_of
@@ -46,6 +47,10 @@ _DENIED: Final = frozenset(
         BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN,
     }
 )
+_SERVES_ANOTHER: Final = frozenset({0x11, 0x81})
+"""ATT errors at a write: a reader serves one phone at a time. BlueZ lets it say 0x80 to 0x9f only."""
+_AIR_FAILED: Final = "org.bluez.Error.Failed"
+"""bluetoothd answers, and says that a connection did not come about or ended: everyday radio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,10 @@ def trouble(error: Exception) -> Notice:
             return Notice(NoticeKind.BLUETOOTH_DENIED, detail)
         case BleakBluetoothNotAvailableError():
             return Notice(NoticeKind.BLUETOOTH_OFF, detail)
+        case BleakGATTProtocolError() if error.args[0] in _SERVES_ANOTHER:
+            return Notice(NoticeKind.READER_BUSY)
+        case BleakDBusError() if error.dbus_error == _AIR_FAILED:
+            return Notice(NoticeKind.READER_FAILED, detail)
         case BleakDBusError() | FileNotFoundError() | EOFError():
             return Notice(NoticeKind.BLUETOOTH_FAILED, detail)
         case _:

@@ -38,7 +38,8 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.PAYMENT_WAITING: "Another payment is waiting: {detail}. It comes up after this one.",
         NoticeKind.PAYMENT_WITHDRAWN: "A waiting payment was withdrawn: {detail}.",
         NoticeKind.READER_FOUND: "Card reader {detail} found.",
-        NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on, and keep it within two metres.",
+        NoticeKind.READER_NOT_FOUND: "No card reader found yet. Switch it on and keep it within two metres; "
+        "one that another phone is using cannot be seen.",
         NoticeKind.READER_ABSENT: "Your card reader {detail} does not answer. Switch it on and keep it within "
         "two metres; if another phone is using it, wait until it is free.",
         NoticeKind.SEVERAL_READERS: "Several card readers are in range: using {detail}. "

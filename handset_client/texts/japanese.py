@@ -38,7 +38,8 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.PAYMENT_WAITING: "次のお支払いが待っています: {detail}。今のお支払いの後に表示します。",
         NoticeKind.PAYMENT_WITHDRAWN: "待っていたお支払いが取り下げられました: {detail}。",
         NoticeKind.READER_FOUND: "カードリーダー {detail} が見つかりました。",
-        NoticeKind.READER_NOT_FOUND: "カードリーダーがまだ見つかりません。電源を入れ、2 メートル以内に置いてください。",
+        NoticeKind.READER_NOT_FOUND: "カードリーダーがまだ見つかりません。電源を入れ、2 メートル以内に置いてください。"
+        "別の電話が使用中のものは見つかりません。",
         NoticeKind.READER_ABSENT: "カードリーダー {detail} が応答しません。電源を入れ、2 メートル以内に置いてください。"
         "別の電話が使用中なら、空くまでお待ちください。",
         NoticeKind.SEVERAL_READERS: "近くに複数のカードリーダーがあります。{detail} を使います。"

@@ -19,6 +19,7 @@ from handset_client.adapters.bleak_link import BleakReaderLink
 from handset_client.adapters.link_session import LinkSettings
 from handset_client.effects import Notice, NoticeKind
 from handset_client.ports import ReaderReady, ReaderSaid, ReaderTook
+from handset_client.wording import notice_text
 from protocol import gatt
 from protocol.identifiers import reader_id_text
 from protocol.messages import MessageType
@@ -221,6 +222,30 @@ async def test_bluetooth_that_does_not_work_is_said_and_tried_again(
     link.connect()
     events = await until(link, ReaderReady)
     assert kinds(events)[0] is notice
+
+
+@pytest.mark.parametrize("code", [0x11, 0x81], ids=["virtual radio", "BlueZ"])
+async def test_a_reader_that_serves_another_phone_is_busy(
+    air: MockAir, link: BleakReaderLink, code: int
+) -> None:
+    air.add()
+    for nth in (1, 2):
+        air.plan("write", nth, BleakGATTProtocolError(code))
+    link.connect()
+    events = await until(link, ReaderReady)
+    assert [kind for kind in kinds(events) if kind is not NoticeKind.READER_FOUND] == [NoticeKind.READER_BUSY]
+    assert "another phone" in notice_text(Notice(NoticeKind.READER_BUSY))
+
+
+async def test_a_connection_that_bluetoothd_could_not_make_is_no_fault_of_bluetooth(
+    air: MockAir, link: BleakReaderLink
+) -> None:
+    air.add()
+    error = BleakDBusError("org.bluez.Error.Failed", ["le-connection-abort-by-local"])
+    for nth in (1, 2):
+        air.plan("connect", nth, error)
+    link.connect()
+    assert kinds(await until(link, ReaderReady))[0] is NoticeKind.READER_FAILED
 
 
 # Failures on the way up
