@@ -7,6 +7,7 @@ and a line is never wider than the display.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Measure = Callable[[str], int]
 """How wide a text is, in pixels or characters."""
 ScaledMeasure = Callable[[int, str], int]
 """The same at a scale of 1 or 2."""
+STRANGERS_MARK: Final = "|"
+"""Before merchant and order where the amount has no place of its own."""
 SCROLL_BAR: Final = 3
 """Pixels at the right edge where pages take turns."""
 
@@ -29,6 +32,7 @@ _SPACE = " "
 _VOICING = ("ﾞ", "ﾟ")
 _JOINERS = "\u200c\u200d"
 _WIDE_SPACE = "\u3000"
+_SENTENCES = re.compile("(?<=。)")
 # Kinsoku: what may not begin a line in Japanese (JIS X 4051, the part that small displays meet).
 _NOT_FIRST = frozenset("、。，．・：；？！）」』】〕〉》ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々,.:;?!)")
 
@@ -75,26 +79,38 @@ def clusters(text: str) -> list[str]:
 
 
 def wrap(text: str, width: int, measure: Measure) -> list[str]:
-    """`text` in lines no wider than `width`, broken at spaces, between wide characters, or where it must."""
+    """`text` in lines no wider than `width`, broken at spaces, between wide characters, or where it must.
+
+    A Japanese sentence that fits on a line of its own is not broken.
+    """
     lines: list[str] = []
     line = ""
-    for word in _words(text):
-        if measure((line + word).rstrip(_SPACE)) <= width:
-            line += word
-            continue
-        if line.strip(_SPACE):
+    for sentence in _SENTENCES.split(text):
+        alone = sentence.strip(_SPACE)
+        if line and measure((line + sentence).rstrip(_SPACE)) > width >= measure(alone):
             lines.append(line.rstrip(_SPACE))
-        line = ""
-        for cluster in _unbroken(word):
-            if line and measure((line + cluster).rstrip(_SPACE)) > width:
-                lines.append(line)
-                line = ""
-            # A cluster by itself too wide for the display cannot be shown at all.
-            line += cluster if measure(cluster) <= width else ""
-        line = line.lstrip(_SPACE)
+            line, sentence = "", alone
+        for word in _words(sentence):
+            line = _with_word(lines, line, word, width, measure)
     if line.strip(_SPACE):
         lines.append(line.rstrip(_SPACE))
     return lines
+
+
+def _with_word(lines: list[str], line: str, word: str, width: int, measure: Measure) -> str:
+    """The line that is being written, with one word more; what is full goes to `lines`."""
+    if measure((line + word).rstrip(_SPACE)) <= width:
+        return line + word
+    if line.strip(_SPACE):
+        lines.append(line.rstrip(_SPACE))
+    line = ""
+    for cluster in _unbroken(word):
+        if line and measure((line + cluster).rstrip(_SPACE)) > width:
+            lines.append(line)
+            line = ""
+        # A cluster by itself too wide for the display cannot be shown at all.
+        line += cluster if measure(cluster) <= width else ""
+    return line.lstrip(_SPACE)
 
 
 def _unbroken(word: str) -> list[str]:
@@ -178,12 +194,19 @@ def character_pages(lines: Lines, *, columns: int, rows: int) -> tuple[Page, ...
     if lines.typed is not None:
         headline = f"PIN {stars(lines.typed)}"[:columns]
     fixed = [Row(headline, Look.HEADLINE)]
-    blocks = [wrap(text, columns, len) for text in _texts(lines)]
+    if lines.amount is None or rows > 2:
+        blocks = [wrap(text, columns, len) for text in _texts(lines)]
+    else:
+        # The amount takes its turn with all else, and an order may be 'JPY 1': every line of what strangers
+        # wrote is marked.
+        strangers = [wrap(text, columns - 1, len) for text in (lines.merchant, lines.order) if text]
+        blocks = [wrap(note, columns, len) for note in lines.notes]
+        blocks += [[f"{STRANGERS_MARK}{line}" for line in block] for block in strangers]
     if lines.amount is not None:
         amount = amount_text(lines.amount, columns, len)
         if rows > 2:
             fixed.append(Row(amount, Look.AMOUNT))
-        else:  # two rows: the amount takes its turn, the first one where nothing went wrong
+        else:  # the first turn where nothing went wrong
             blocks.insert(len(lines.notes) if lines.went_wrong else 0, [amount])
     return _pages(tuple(fixed), _deal(blocks, rows - len(fixed)))
 

@@ -79,7 +79,7 @@ REASONS: dict[_Reason, tuple[str, str]] = {
     ),
     _R.READER_NOT_CARDHOLDERS: (
         "This reader is not yours: use your own.",
-        "ご本人のリーダーをお使いください。",
+        "ご本人のリーダーをどうぞ。",
     ),
     _R.CARD_TIMEOUT: (f"No card in time. {_NO_CHIP[0]}", f"時間切れです。{_NO_CHIP[1]}"),
     _R.PIN_TIMEOUT: (

@@ -1,6 +1,7 @@
 """Draws every screen of the reader as PNG files, and a contact sheet: `python -m tools.draw_screens DIR`.
 
-DIR/reader-screens.png is the picture in docs/pi.md. Needs the font of the displays: apt install fonts-misaki.
+DIR/reader-screens.png and DIR/every-screen-*.png are the pictures in docs/pi.md. Needs the font of the
+displays: apt install fonts-misaki.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ OVERVIEW = (
     "unknown",
 )
 _SHEET_COLUMNS = 4
+_EVERY_COLUMNS = 6
 _GAP = 6
+_EDGE = 2
 _GLASS, _LIT = (8, 12, 20), (150, 220, 255)
 
 SHOP = screens.Bill("Kissaten Ao", Money(1200, currency("JPY")), "2 coffees, 1 cheese cake")
@@ -43,6 +46,15 @@ LONG_SHOP = screens.Bill(
     Money(999_999_999_999, currency("USD")),
     "紳士用革靴 黒 二十六センチ 一足、替え紐、防水スプレー二本、靴べら、配送料を含む",
 )
+# What a shop could be registered as to look like something else: it must stay in its place, and readable.
+HOSTILE_SHOPS = {
+    "wide": screens.Bill("W" * 40, Money(1, currency("JPY")), "M" * 80),
+    "amounts": screens.Bill("JPY 1 APPROVED PIN: ****", Money(999_999, currency("JPY")), "JPY 1"),
+    "marks": screens.Bill("Z" + "\u0351" * 39, Money(1234567, currency("KWD")), "e\u0301\u0323 " * 20),
+    "emoji": screens.Bill("👩\u200d👩\u200d👧 café 🍣", Money(1200, currency("JPY")), "قهوة زرقاء، ٢"),
+    "spaces": screens.Bill("A" + "\u3000" * 38 + "B", Money(1200, currency("JPY")), ". " * 39 + "."),
+    "kana": screens.Bill("ﾊﾞｰｶﾞｰ･ﾊﾟﾝﾔ", Money(980, currency("JPY")), "ﾊﾞｰｶﾞｰ 2､ ﾎﾟﾃﾄ"),
+}
 
 
 def all_screens(bill: screens.Bill) -> Iterator[tuple[str, screens.Screen]]:
@@ -75,10 +87,10 @@ def pages_of(screen: screens.Screen, language: Language, pen: Pen) -> tuple[Page
 
 
 def lit(picture: Image.Image, zoom: int) -> Image.Image:
-    """As on the glass: light on dark, `zoom` times as large."""
-    colours = Image.new("RGB", picture.size, _GLASS)
-    colours.paste(_LIT, (0, 0), picture)
-    return colours.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+    """As on the glass, within its dark edge: light on dark, `zoom` times as large."""
+    colours = Image.new("RGB", (picture.width + 2 * _EDGE, picture.height + 2 * _EDGE), _GLASS)
+    colours.paste(_LIT, (_EDGE, _EDGE), picture)
+    return colours.resize((colours.width * zoom, colours.height * zoom), Image.Resampling.NEAREST)
 
 
 def contact_sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
@@ -113,6 +125,20 @@ def main(arguments: list[str]) -> int:
                 picture.save(folder / set_name / f"{name}{mark}.png", optimize=True)
                 sheet.append(picture)
         contact_sheet(sheet, _SHEET_COLUMNS).save(folder / f"{set_name}.png", optimize=True)
+    hostile = []
+    for bill in HOSTILE_SHOPS.values():
+        for screen in (screens.Offer(bill), screens.BadSwipe(bill, TrackFault.TIMEOUT, 1, again=True)):
+            for page in pages_of(screen, Language.ENGLISH, pen):
+                hostile.append(lit(draw_page(page, pen, WIDTH, HEIGHT), ZOOM))
+    contact_sheet(hostile, _SHEET_COLUMNS).save(folder / "hostile.png", optimize=True)
+    for language, bill in ((Language.JAPANESE, JAPANESE_SHOP), (Language.ENGLISH, SHOP)):
+        every = [
+            lit(draw_page(page, pen, WIDTH, HEIGHT), OVERVIEW_ZOOM)
+            for _, screen in all_screens(bill)
+            for page in pages_of(screen, language, pen)
+        ]
+        name = f"every-screen-{language.value}.png"
+        contact_sheet(every, _EVERY_COLUMNS).save(folder / name, optimize=True)
     draw_overview(pen).save(folder / "reader-screens.png", optimize=True)
     return 0
 

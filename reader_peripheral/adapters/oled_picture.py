@@ -1,7 +1,8 @@
 """Draws a page as a picture of one bit a pixel; no device is needed.
 
 Plain ASCII is drawn with luma's 5 by 7 letters, easier to read than an 8-pixel kanji font's, which has three
-pixels for a Latin letter. At twice the size those are the better ones, and narrow enough for a headline.
+pixels for a Latin letter: there an N is an arch, and a zero an A. For a headline they are drawn twice as high
+and thick, narrow enough to fit.
 """
 
 from __future__ import annotations
@@ -76,20 +77,17 @@ class Pen:
 
     def measure(self, scale: int, text: str) -> int:
         """The width in pixels."""
-        return scale * sum(self._glyph(scale, cluster).width for cluster in clusters(text))
+        return sum(self._glyph(scale, cluster).width for cluster in clusters(text))
 
     def draw(self, scale: int, text: str) -> Image.Image:
         """The text as a picture of its own width, `scale` rows high."""
         glyphs = [self._glyph(scale, cluster) for cluster in clusters(text)]
-        picture = Image.new("1", (max(1, sum(glyph.width for glyph in glyphs)), ROW_HEIGHT), _OFF)
+        picture = Image.new("1", (max(1, sum(glyph.width for glyph in glyphs)), scale * ROW_HEIGHT), _OFF)
         at = 0
         for glyph in glyphs:
             picture.paste(glyph, (at, 0))
             at += glyph.width
-        if scale == 1:
-            return picture
-        size = (picture.width * scale, picture.height * scale)
-        return picture.resize(size, Image.Resampling.NEAREST)
+        return picture
 
     def _bits(self, text: str) -> bytes:
         mask = self._font.getmask(text, mode="1")
@@ -100,15 +98,15 @@ class Pen:
         for choice in (cluster, cluster[0], unicodedata.normalize("NFKD", cluster[0])[0], _INSTEAD):
             if len(choice) > 1:
                 continue
-            if scale == 1 and choice in _CLEAR_LETTERS:
-                return _from_columns(LCD_FONT[ord(choice)])
+            if choice in _CLEAR_LETTERS:
+                return _from_columns(LCD_FONT[ord(choice)]) if scale == 1 else _headline_letter(choice, scale)
             if self._bits(choice) != self._lacking:
                 break
         picture = Image.new("1", (max(1, round(self._font.getlength(choice))), ROW_HEIGHT), _OFF)
         canvas = ImageDraw.Draw(picture)
         canvas.fontmode = "1"
         canvas.text((0, 0), choice, fill=_ON, font=self._font)
-        return picture
+        return _stretched(picture, scale, scale)
 
 
 def _from_columns(columns: Iterable[int]) -> Image.Image:
@@ -124,6 +122,21 @@ def _from_columns(columns: Iterable[int]) -> Image.Image:
             if column >> y & 1:
                 picture.putpixel((x, y), _ON)
     return picture
+
+
+def _headline_letter(letter: str, scale: int) -> Image.Image:
+    """A letter of luma's, as wide as it is and `scale` times as high, its strokes two pixels thick."""
+    # Thick, the zero with its stroke is an eight.
+    thin = _from_columns(LCD_FONT[ord("O" if letter == "0" else letter)])
+    thick = Image.new("1", (thin.width + 1, ROW_HEIGHT), _OFF)
+    for left in (0, 1):
+        thick.paste(_ON, (left, 0), thin)
+    return _stretched(thick, 1, scale)
+
+
+def _stretched(picture: Image.Image, wide: int, high: int) -> Image.Image:
+    size = (picture.width * wide, picture.height * high)
+    return picture if (wide, high) == (1, 1) else picture.resize(size, Image.Resampling.NEAREST)
 
 
 def draw_page(page: Page, pen: Pen, width: int = 128, height: int = 64) -> Image.Image:
@@ -149,7 +162,9 @@ def _draw_row(picture: Image.Image, row: Row, pen: Pen, top: int) -> None:
         picture.paste(_ON, (0, top, picture.width, top + height))
         picture.paste(_OFF, (left, top + _LEADING), words)
     else:
-        picture.paste(_ON, (left, top + _LEADING), words)
+        # The place of the next digit is an underscore: it must not be a line over the amount below.
+        lower = -_LEADING if row.look is Look.PIN else _LEADING
+        picture.paste(_ON, (left, top + lower), words)
 
 
 def _draw_scroll_bar(canvas: ImageDraw.ImageDraw, page: Page, track: tuple[int, int, int]) -> None:

@@ -26,7 +26,7 @@ NOTHING_TO_DO = {
     screens.EndedHere.PHONE_CANCELLED,
 }
 ENGLISH_ADVICE = ("try ", "call ", "use ", "ask ", "enrol ", "swipe ", "turn ", "do it ")
-JAPANESE_ADVICE = ("ください", "別のカードで", "速さで", "ご確認を", "使えません")
+JAPANESE_ADVICE = ("ください", "別のカードで", "速さで", "ご確認を", "使えません", "どうぞ")
 ENDINGS = [screens.NotSettled(BILL, reason) for reason in (*NotSettled, *screens.EndedHere, None)]
 BAD_SWIPES = [
     screens.BadSwipe(BILL, fault, left, again=left == 1) for fault in TrackFault for left in (1, 2, 9)

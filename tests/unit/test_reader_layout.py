@@ -94,6 +94,27 @@ def test_two_rows_begin_with_the_amount_or_with_what_went_wrong() -> None:
         assert character_pages(lines, columns=16, rows=2)[0].rows[1].text == first
 
 
+@pytest.mark.parametrize("language", list(Language))
+def test_on_two_rows_no_shop_and_no_order_can_pass_for_the_amount_or_for_the_reader(
+    language: Language,
+) -> None:
+    amount = Money(999_999, currency("JPY"))
+    for name in ("JPY 1", "APPROVED JPY 1", "x" * 15 + " JPY 1", "No money taken.", "|", "ｼﾊﾗｯﾃ ｲﾏｾﾝ"):
+        for screen in every_screen(screens.Bill(name, amount, name)):
+            lines = in_cells(describe(screen, language))
+            for page in character_pages(lines, columns=16, rows=2):
+                text = page.rows[1].text
+                ours = text == "JPY 999,999" or any(text in wrap(note, 16, len) for note in lines.notes)
+                assert ours or text.startswith("|"), (screen, text)
+                assert not (ours and text.startswith("|"))
+
+
+def test_a_sentence_stays_on_its_line_where_it_can() -> None:
+    assert wrap("読めません。別のカードで。", 16, cells) == ["読めません。", "別のカードで。"]
+    assert wrap("一。二。三。", 16, cells) == ["一。二。三。"]
+    assert wrap("長い文はどこかで切れます。短い。", 12, cells) == ["長い文はどこ", "かで切れま", "す。短い。"]
+
+
 def test_a_kana_keeps_its_voicing() -> None:
     assert wrap("ﾊﾞﾊﾞﾊﾞ", 3, len) == ["ﾊﾞ", "ﾊﾞ", "ﾊﾞ"]
 

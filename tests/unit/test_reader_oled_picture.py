@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from reader_peripheral.adapters import oled_picture
 from reader_peripheral.adapters.oled_picture import Pen, draw_page, find_font
 from reader_peripheral.layout import Look, Page, Row
 from reader_peripheral.paged_display import DisplayError
+from tools import draw_screens
 
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "img"
 MISAKI = next((Path(font) for font in oled_picture.FONTS if Path(font).is_file()), None)
 
 
@@ -39,7 +42,16 @@ def test_what_no_font_has_is_a_question_mark_and_accents_fall_back() -> None:
     assert lit(pen, "\U0010fffd") == lit(pen, "?")
     assert lit(pen, "e\u0351\u0352") == lit(pen, "e")
     assert lit(pen, "A") != lit(pen, "?")
-    assert pen.measure(2, "A") % 2 == 0
+
+
+def test_large_letters_are_as_high_as_a_headline_and_narrow_enough_for_one() -> None:
+    pen = Pen(None)
+    for text in ("DO NOT PAY AGAIN", "Swipe your card", "USD 9,999,999.99", "JPY 999,999,999"):
+        drawn = pen.draw(2, text)
+        assert drawn.size == (pen.measure(2, text), 16)
+        assert drawn.width <= 128
+    assert lit(pen, "0", 2) != lit(pen, "8", 2)
+    assert lit(pen, "N", 2) != lit(pen, "M", 2)
 
 
 def test_headline_is_a_bar_and_a_scroll_bar_tells_the_page() -> None:
@@ -54,6 +66,17 @@ def test_headline_is_a_bar_and_a_scroll_bar_tells_the_page() -> None:
     assert first.getpixel((127, 34)) == 1
     assert first.getpixel((127, 62)) == 0
     assert second.getpixel((127, 62)) == 1
+
+
+@pytest.mark.skipif(MISAKI is None, reason="the font is not installed: apt install fonts-misaki")
+def test_the_guides_picture_is_what_is_drawn_today() -> None:
+    """Else: make screens, and copy reader-screens.png and every-screen-*.png to docs/img."""
+    assert MISAKI is not None
+    with Image.open(PICTURES / "reader-screens.png") as picture:
+        assert picture.convert("RGB").tobytes() == draw_screens.draw_overview(Pen(MISAKI)).tobytes()
+    for shown in ("reader-screens.png", "every-screen-ja.png", "every-screen-en.png"):
+        assert (PICTURES / shown).is_file()
+        assert f"(img/{shown})" in (PICTURES.parent / "pi.md").read_text("utf-8")
 
 
 @pytest.mark.skipif(MISAKI is None, reason="the font is not installed: apt install fonts-misaki")
