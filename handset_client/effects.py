@@ -67,6 +67,8 @@ class HowDeclined(StrEnum):
     """And the shop is not to call this phone again."""
     BY_RULE = "declined_by_rule"
     """Nobody was asked: --approve-below."""
+    BY_STOPPING = "declined_by_stopping"
+    """The program was stopped before there was an answer."""
 
 
 class NoticeKind(Enum):

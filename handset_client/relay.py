@@ -166,7 +166,10 @@ class Relay:
         """The person quits the program: say no to what is undecided; what is under way is kept on disk."""
         for request in self._waiting.all():
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.DECLINED)))
+            self._do(Finish(Ending(request, End.NOT_SETTLED, HowDeclined.BY_STOPPING)))
         self._owed.drop_errands()
+        if self._call is not None:
+            self._call.declined = HowDeclined.BY_STOPPING
         if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
             self._happen(Event.DECLINE, None, now)
         if self._call is not None and self._call.request and self._call.state not in RESULT_SEEN:

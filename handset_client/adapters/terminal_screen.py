@@ -35,6 +35,7 @@ from handset_client.wording import (
 )
 from protocol.money import format_money
 
+_BELL: Final = "\a"
 _WIPE_LINE: Final = "\r\x1b[2K"
 _WIDEST: Final = 76
 """Columns. Longer lines are hard to read, however wide the window is."""
@@ -100,6 +101,8 @@ class TerminalScreen:
         rule = ("─" if "utf" in (getattr(self._output, "encoding", None) or "").lower() else "-") * min(
             46, self._columns()
         )
+        if self._rewrites:
+            self._output.write(_BELL)  # the window may be behind another
         self._print(self._paint(_DIM, rule))
         self._field("shop", request.merchant_name)
         self._field("amount", format_money(request.amount), _BOLD)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step
 from handset_client.past_payments import PastPayment
 from handset_client.preferences import Preferences
 from handset_client.texts import english, japanese
@@ -107,7 +107,7 @@ async def test_the_longest_words_and_largest_sums_fit(browser: Browser, size: tu
 async def test_every_failure_says_what_to_do(browser: Browser) -> None:
     async with desk(browser) as place:
         tab = await place.tab(await place.window(NARROW, reduced=True))
-        for number, reason in enumerate([*NotSettled, "something_new"]):
+        for number, reason in enumerate([*NotSettled, *HowDeclined, "something_new"]):
             for language in Language:
                 place.view.preferences = Preferences(language)
                 request = request_of(100 + number)

@@ -8,6 +8,7 @@ from handset_client.effects import (
     Ending,
     Finish,
     Forget,
+    HowDeclined,
     Keep,
     KeptOutcome,
     Notice,
@@ -189,6 +190,9 @@ def test_stopping_says_no_to_what_is_undecided() -> None:
     effects = driver.relay.stop(driver.now)
     frames = [effect.frame for effect in effects if isinstance(effect, SendToIssuer)]
     assert frames == [Decline(P2, DeclineReason.DECLINED), Decline(P1, DeclineReason.DECLINED)]
+    # The person pressed nothing, and is not told that they did.
+    endings = [effect.ending for effect in effects if isinstance(effect, Finish)]
+    assert [ending.reason for ending in endings] == [HowDeclined.BY_STOPPING] * 2
 
 
 def test_stopping_after_the_pin_leaves_the_issuer_alone_and_the_person_in_no_false_belief() -> None:

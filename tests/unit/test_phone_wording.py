@@ -11,6 +11,9 @@ from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind,
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.wording import (
+    NOTICES,
+    REASONS,
+    STEPS,
     Language,
     ending_text,
     notice_text,
@@ -100,3 +103,37 @@ def test_names_in_braces_stay_as_the_shop_wrote_them() -> None:
 )
 def test_the_systems_language_is_the_phones(environment: dict[str, str], language: str) -> None:
     assert system_language(environment) == language
+
+
+# What each thing says
+
+
+@pytest.mark.parametrize("reason", [*NotSettled, *HowDeclined])
+def test_every_reason_has_words_and_a_next_step(reason: NotSettled | HowDeclined) -> None:
+    happened, next_step = ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))
+    assert happened.startswith("Not paid: JPY 1,200 to 田中珈琲店: ")
+    assert "no reason known" not in happened
+    assert next_step.endswith(".")
+    assert reason in REASONS
+
+
+@pytest.mark.parametrize("reason", [None, "something_new"])
+def test_a_reason_of_a_newer_issuer_still_says_something(reason: str | None) -> None:
+    assert ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))[1]
+
+
+@pytest.mark.parametrize("end", [End.UNKNOWN, End.SEE_READER])
+def test_who_does_not_know_must_not_pay_again(end: End) -> None:
+    assert "Do not pay again" in ending_text(Ending(REQUEST, end))[1]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_every_step_has_words(step: Step) -> None:
+    assert STEPS[step].endswith(".")
+
+
+@pytest.mark.parametrize("kind", list(NoticeKind))
+def test_every_notice_has_words(kind: NoticeKind) -> None:
+    assert kind in NOTICES
+    assert "{" not in notice_text(Notice(kind))
+    assert "{" not in notice_text(Notice(kind, "detail")).replace("{detail}", "")
