@@ -95,9 +95,7 @@ def test_two_rows_begin_with_the_amount_or_with_what_went_wrong() -> None:
 
 
 @pytest.mark.parametrize("language", list(Language))
-def test_on_two_rows_no_shop_and_no_order_can_pass_for_the_amount_or_for_the_reader(
-    language: Language,
-) -> None:
+def test_on_two_rows_no_order_can_pass_for_the_amount_nor_for_the_readers_words(language: Language) -> None:
     amount = Money(999_999, currency("JPY"))
     for name in ("JPY 1", "APPROVED JPY 1", "x" * 15 + " JPY 1", "No money taken.", "|", "ｼﾊﾗｯﾃ ｲﾏｾﾝ"):
         for screen in every_screen(screens.Bill(name, amount, name)):
