@@ -73,6 +73,15 @@ def _hurried() -> None:
         method.__defaults__ = (*defaults[:-1], PATIENCE)  # type: ignore[attr-defined]
 
 
+def _is_a_verdict(raised: BaseException) -> bool:
+    """An assertion, or an error of the product's own where the test expects none; not one of the harness."""
+    from protocol.errors import BlindRelayError
+
+    if isinstance(raised, BaseExceptionGroup):
+        return all(map(_is_a_verdict, raised.exceptions))
+    return isinstance(raised, AssertionError | pytest.fail.Exception | BlindRelayError)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
@@ -84,7 +93,7 @@ def pytest_runtest_makereport(
             "test": item.nodeid,
             "when": call.when,
             "passed": report.passed,
-            "asserted": raised is not None and raised.errisinstance((AssertionError, pytest.fail.Exception)),
+            "asserted": raised is not None and _is_a_verdict(raised.value),
             "raised": "" if raised is None else f"{raised.typename}: {str(raised.value)[:300]}",
             "removed": sorted(_finder.used),
         }

@@ -100,7 +100,9 @@ class Bench:
 
     def sent(self, kind: type[M]) -> tuple[bytes, M]:
         """The last message of a kind that was sent: its signed bytes, and the message, verified."""
-        payload = next(s.payload for s in reversed(self.all_of(fx.Send)) if s.message_type is kind.TYPE)
+        sent = [send.payload for send in self.all_of(fx.Send) if send.message_type is kind.TYPE]
+        assert sent, f"no {kind.__name__} was sent"
+        payload = sent[-1]
         return payload, open_message(READER.public_key, payload, kind)
 
     def sent_types(self) -> list[MessageType]:
