@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -28,6 +28,7 @@ from issuer_server.merchant_api import MerchantApi
 from issuer_server.merchant_requests import MerchantGate
 from issuer_server.metrics import Levels, Metrics
 from issuer_server.observing import Observer, observer_of
+from issuer_server.operating_settings import TracingSettings
 from issuer_server.operator_pages import health_routes, operator_listener
 from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
@@ -39,6 +40,9 @@ from issuer_server.storage.sqlite.adapter import SqliteStorage
 from issuer_server.tls import ServerTls, server_tls
 from issuer_server.webhook_delivery import WebhookDelivery
 from protocol.errors import InputError
+
+if TYPE_CHECKING:
+    from issuer_server.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +89,10 @@ async def start(
     async with AsyncExitStack() as closing:
         metrics = Metrics(wall=clock) if settings.metrics is not None else None
         observers: list[Observer] = [] if metrics is None else [metrics]
+        if settings.tracing is not None:
+            tracing = _tracing(settings.tracing)
+            closing.push_async_callback(tracing.close)
+            observers.append(tracing)
         observer = observer_of(observers)
         tls = server_tls(settings)
         storage = await SqliteStorage.open(settings.database, observer)
@@ -201,6 +209,17 @@ def _reload(issuer: RunningIssuer, manager: ServiceManager) -> None:
     except InputError as error:
         _log.error("the TLS certificate in use stays in use: %s", error)
     manager.ready(lambda: issuer.status)
+
+
+def _tracing(settings: TracingSettings) -> Tracing:
+    try:
+        from issuer_server.tracing import open_tracing  # an extra, which costs half a second to import
+    except ModuleNotFoundError:
+        raise InputError(
+            "no_tracing",
+            "[tracing] is set and OpenTelemetry is not installed: run pip install 'blind-relay[tracing]'",
+        ) from None
+    return open_tracing(settings)
 
 
 def _try_keys(keys: KeyRing) -> None:

@@ -1,4 +1,4 @@
-"""`issuer-server top`: right figures from two looks, a screen that fits its terminal, nothing changed by looking."""
+"""`issuer-server top`: right figures from two looks, and a screen that fits its terminal."""
 
 from __future__ import annotations
 
