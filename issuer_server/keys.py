@@ -180,6 +180,7 @@ def _sync(directory: Path) -> None:
 def _read(path: Path) -> bytes:
     key = read_private(path, KEY_FILE_SIZE, "key file")
     if len(key) != KEY_FILE_SIZE:
+        del key  # not even half of one is for whoever prints the variables of a traceback
         raise KeyFileError(
             f"the key file {path} is damaged (not {KEY_FILE_SIZE} bytes): restore it from its backup"
         )

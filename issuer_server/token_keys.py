@@ -185,15 +185,18 @@ class TokenKeyStore:
             self.close()
             raise TokenError(self._advice(error)) from None
 
-    def _open(self) -> Any:
-        # a text, since the library takes no other; what is no UTF-8 is no PIN of this token either
-        pin = (
+    def _pin(self) -> str:
+        # A text, since the library takes no other; what is no UTF-8 is no PIN of this token either.
+        # Never in a variable of `_open`: some programs print those of a traceback.
+        return (
             read_private(self._pin_file, _LONGEST_PIN, "token's PIN file").decode("utf-8", "replace").strip()
         )
+
+    def _open(self) -> Any:
         try:
             token = pkcs11.lib(str(self._module)).get_token(token_label=self._token)
             try:
-                return token.open(rw=True, user_pin=pin)
+                return token.open(rw=True, user_pin=self._pin())
             except pkcs11.exceptions.UserAlreadyLoggedIn:  # by this very process
                 return token.open(rw=True)
         except (OSError, RuntimeError) as error:
