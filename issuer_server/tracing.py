@@ -1,8 +1,8 @@
 """Traces of payments by OpenTelemetry: a merchant's request, each stage of the payment, its webhooks.
 
 An extra (`pip install 'blind-relay[tracing]'`), off unless `[tracing]` is set; opentelemetry is named here
-and nowhere else. Attributes are ids, states and reasons: never a card, a PIN, a phone number or what is bought,
-and of an exception its type alone.
+and nowhere else. Attributes are ids, states and reasons: never a card, a PIN, a phone number or an order, and
+of an exception its type alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Traces: one tree from the merchant's request to its webhook, by the real exporter too, with no secret in it."""
+"""Traces: one tree from the merchant's request to its webhook, sent for real, and no secret in it."""
 
 from __future__ import annotations
 
