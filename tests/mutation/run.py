@@ -1,7 +1,7 @@
 """Mutation testing: `python -m tests.mutation.run [target ...]`, all of `targets.py` without one.
 
 mutmut changes one thing at a time and runs the tests of that module; what no test notices is a survivor.
-Changes of an error's words alone are left out (`words.py`). mutmut writes into the tree it works on, so each
+Changes of words for people alone are left out (`words.py`). mutmut writes into the tree it works on, so each
 target gets a copy under build/mutation/. Every survivor must be in `explained.toml` with the reason why no
 test can tell it from the original; one that is not, or an explanation that no survivor needs any more, ends
 the run with status 1. Results are kept in the copy: a second run tests only what changed since. `--report`
@@ -154,7 +154,7 @@ def report(name: str, folder: Path) -> bool:
     print(
         f"\n{name}: {judged} mutants, {noticed} noticed ({100 * noticed / max(1, judged):.1f} %),"
         f" {len(needed)} explained, {len(unexplained)} unexplained;"
-        f" {counts['words']} more change the words of an error alone, {counts['not run']} were not run",
+        f" {counts['words']} more change words for people alone, {counts['not run']} were not run",
         flush=True,
     )
     return not unexplained and not stale

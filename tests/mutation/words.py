@@ -1,10 +1,10 @@
-"""In a folder where mutmut made its mutants: which of them change nothing but the words of an error.
+"""In a folder where mutmut made its mutants: which of them change nothing but the words of an error or a log.
 
     python -m tests.mutation.words --skip      marks them as skipped, so that no test is run for them
     python -m tests.mutation.words --diffs     the diffs of the mutants that standard input names, as JSON
 
-What an error says is for people and is read by people; its class, its code and the field that it names are
-for programs, and stay mutated.
+What an error or a log says is for people and is read by people; an error's class, its code and the field that
+it names are for programs, and stay mutated.
 """
 
 from __future__ import annotations
@@ -27,19 +27,32 @@ SKIPPED = 34
 """mutmut's own code for it."""
 
 
-class _WithoutWords(ast.NodeTransformer):
-    """Takes the last argument of what is raised for the text, if it is one."""
+_TOLD = {"Note", "debug", "info", "warning", "error"}
+"""Calls whose texts are for a log."""
+
+
+class _WithoutWords(ast.NodeTransformer):  # its methods' names are ast's own
+    """Takes the last argument of what is raised, and every text that is logged, for words."""
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.exc, ast.Call) and node.exc.args:
-            last = node.exc.args[-1]
-            is_text = isinstance(last, ast.JoinedStr) or (
-                isinstance(last, ast.Constant) and isinstance(last.value, str | None)
-            )
-            if is_text:
-                node.exc.args[-1] = ast.Constant("words")
+            node.exc.args[-1] = _plain(node.exc.args[-1])
         return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name in _TOLD:
+            node.args = [_plain(argument) for argument in node.args]
+        return node
+
+
+def _plain(argument: ast.expr) -> ast.expr:
+    text = isinstance(argument, ast.JoinedStr) or (
+        isinstance(argument, ast.Constant) and isinstance(argument.value, str | None)
+    )
+    return ast.Constant("words") if text else argument
 
 
 def _without_words(code: str) -> str:

@@ -93,3 +93,10 @@ def test_the_picture() -> None:
 
 def test_the_links_own_table_is_one() -> None:
     assert LINK_TABLE.reachable() == set(type(LINK_TABLE.initial))
+
+
+def test_what_cannot_be_reached_is_named() -> None:
+    moves = {(Door.OPEN, Act.PUSH): Move(Door.OPEN), (Door.SHUT, Act.PULL): Move(Door.BRICKED_UP)}
+    with pytest.raises(ValueError) as refused:
+        TransitionTable("door", Door.OPEN, moves, BRICKS)
+    assert str(refused.value) == "door: cannot be reached: BRICKED_UP, SHUT"

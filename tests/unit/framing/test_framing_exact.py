@@ -142,6 +142,18 @@ def test_a_central_must_name_its_session() -> None:
     with pytest.raises(LocalProtocolError):
         Channel(Role.CENTRAL)
     assert Channel(Role.PERIPHERAL).session == 0
+    assert Channel(Role.PERIPHERAL, session=5).session == 0
+
+
+@pytest.mark.parametrize("size", [4, 5, 15, 20])
+def test_another_versions_hello_is_known_as_such_whatever_its_length(size: int) -> None:
+    header = (0x80 | 0x40 | 1, 0, 0, size - 4)
+    with pytest.raises(FramingError) as refused:
+        parse(bytes(header) + bytes([2] * (size - 4)))
+    assert refused.value.code == ErrorCode.VERSION
+    with pytest.raises(FramingError) as refused:
+        parse(bytes((*header[:3], 17)) + bytes([2] * 17))
+    assert refused.value.code == ErrorCode.FORMAT
 
 
 def test_hello_is_said_again_after_exactly_so_long_and_so_often() -> None:
