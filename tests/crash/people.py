@@ -29,6 +29,8 @@ class Seen:
     refunds: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    frames: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
 
     def ended(self, payment_id: str, status: str, by: str) -> None:
         """Somebody was told that the payment ended so."""
@@ -62,6 +64,7 @@ class Cardholder:
         seen: Seen,
     ) -> None:
         self.phone, self.pan = phone, pan
+        self.pin, self.wrong_pin = PIN, "9999"
         self.intent = "pay"
         self._url, self._http, self._token = url, http, token
         self._seed, self._issuer_key, self._seen = seed, issuer_key, seen
@@ -89,6 +92,7 @@ class Cardholder:
             async for message in socket:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return
+                self._seen.frames.append(message.data)
                 frame = json.loads(message.data)
                 self._socket = socket
                 if frame["type"] == "welcome":
@@ -130,7 +134,7 @@ class Cardholder:
                 await self._from_reader(payment_id, "card_envelope", reader.swipe(self.pan))
             case "pin_request":
                 reader = self._readers[payment_id]
-                pin = "9999" if self.intent == "wrong pin" else PIN
+                pin = self.wrong_pin if self.intent == "wrong pin" else self.pin
                 await self._from_reader(
                     payment_id, "pin_envelope", reader.type_pin(unb64(frame["data"]), pin)
                 )
@@ -217,7 +221,8 @@ class Shop:
             try:
                 request = self._http.request(method, self._url + path, headers=headers, json=body)
                 async with request as answer:
-                    found: dict[str, Any] = await answer.json(content_type=None)
+                    self._seen.answers.append(await answer.text())
+                    found: dict[str, Any] = json.loads(self._seen.answers[-1])
                 if answer.status in (200, 201) or answer.status in accept:
                     return found
                 if answer.status != 503:

@@ -26,7 +26,7 @@ from protocol.signing import SigningKey
 from tests.crash.people import Cardholder, Seen, Shop
 from tests.crash.server_process import ServerProcess
 from tests.journey.programs import free_port
-from tests.unit.issuer_bench import ISSUER, add_card, add_cardholder, enrol_handset, enrol_reader
+from tests.unit.issuer_bench import ISSUER, PIN, add_card, add_cardholder, enrol_handset, enrol_reader
 
 FUNDS = 1_000_000
 """Yen of each cardholder."""
@@ -39,11 +39,19 @@ class Ear:
     told: dict[str, tuple[str, str]] = field(default_factory=dict)
     times: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+    traces: list[bytes] = field(default_factory=list)
+
+    async def trace(self, request: web.Request) -> web.Response:
+        """An OTLP collector's answer."""
+        self.traces.append(await request.read())
+        return web.Response(body=b"", content_type="application/x-protobuf")
 
     async def hear(self, request: web.Request) -> web.Response:
         """Every fifth message is refused the first time, so that there are repeats without any crash."""
         message_id = request.headers["webhook-id"]
         body = await request.text()
+        self.heard.append(repr(sorted(request.headers.items())).encode() + body.encode())
         data = json.loads(body)["data"]
         refund = data.get("refund")
         payment = data.get("payment", data)
@@ -162,31 +170,37 @@ def read_books(path: Path) -> Books:
 
 
 @asynccontextmanager
-async def town(data: Path, people: int, seed: int, log: Path | None = None) -> AsyncIterator[Town]:
+async def town(
+    data: Path, people: int, seed: int, *, log: Path | None = None, pin: str = PIN, more_settings: str = ""
+) -> AsyncIterator[Town]:
     """So many cardholders, each with a shop of their own that charges them; nothing runs yet.
 
-    The issuer's log is beside its data directory, or where `log` says.
+    The issuer's log is beside its data directory, or where `log` says. All have the same PIN.
     """
     chance = random.Random(seed)
     ear = Ear()
     app = web.Application()
     app.router.add_post("/webhooks", ear.hear)
+    app.router.add_post("/v1/traces", ear.trace)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    ear_url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhooks"
+    ear_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    more_settings = more_settings.replace("EAR", ear_url)
     server = ServerProcess(data, "", log or data.with_suffix(".log"))
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as http:
         try:
-            made = await _populate(data, people, chance, ear_url)
+            made = await _populate(data, people, chance, ear_url, pin, more_settings)
             server.url = made.url
             seen = Seen()
             cardholders = [
                 Cardholder(made.url, http, token, phone, pan, key_seed, made.issuer_key, seen)
                 for token, phone, pan, key_seed in made.people
             ]
+            for each in cardholders:
+                each.pin = pin
             shops = [
                 Shop(made.url, http, made.api_key, f"s{index}", each, seen, random.Random(chance.random()))
                 for index, each in enumerate(cardholders)
@@ -219,27 +233,31 @@ async def command(data: Path, *words: str) -> dict[str, str]:
     return found
 
 
-async def _populate(data: Path, people: int, chance: random.Random, ear_url: str) -> _Populated:
+async def _populate(
+    data: Path, people: int, chance: random.Random, ear_url: str, pin: str, more_settings: str
+) -> _Populated:
     port = free_port()
     data.mkdir()  # noqa: ASYNC240 - nothing runs yet that could be held up
     (data / "issuer.toml").write_text(
         f'issuer_id = "{ISSUER}"\ndatabase = "issuer.db"\nkeys = "keys"\nport = {port}\nstop_grace = 1\n'
         "webhooks_to_private_addresses = true\n"
         "[limits]\nmerchant_requests_per_second = 0\ncalls_to_a_phone_per_minute = 0\n"
-        "calls_to_a_phone_at_once = 0\n"
+        "calls_to_a_phone_at_once = 0\n" + more_settings
     )
     await command(data, "init")
     merchant = await command(data, "merchant", "add", "--name", "Cafe Relay")
-    await command(data, "merchant", "webhook", "add", "--merchant", merchant["id"], "--url", ear_url)
+    await command(
+        data, "merchant", "webhook", "add", "--merchant", merchant["id"], "--url", ear_url + "/webhooks"
+    )
     keys = load_keys(data / "keys")
     storage = await SqliteStorage.open(data / "issuer.db")
     try:
 
         async def add(index: int) -> tuple[str, PhoneNumber, str, bytes]:
             token, phone = f"brt_{index}", PhoneNumber(f"+8190{index:08d}")
-            pan, key_seed = f"40000{index:011d}", chance.randbytes(32)
+            pan, key_seed = f"{chance.randrange(10**15, 10**16)}", chance.randbytes(32)
             cardholder = await add_cardholder(storage, phone)
-            await add_card(storage, keys.cards, cardholder, pan, tries=15)
+            await add_card(storage, keys.cards, cardholder, pan, pin=pin, tries=15)
             await storage.fund(cardholder, Money(FUNDS, currency("JPY")), time.time())
             await enrol_handset(storage, cardholder, token)
             await enrol_reader(storage, cardholder, SigningKey.from_seed(key_seed))
