@@ -19,7 +19,8 @@ def test_the_readers_memory() -> None:
     assert held == known | derived_or_fixed | within_one_event, WHAT_TO_DO
     told_apart = {"digest", "sent", "card_envelope", "pin_request_digest", "pin_envelope", "refused"}
     follows = {"offer", "pin_request", "unanswered"}  # from the digests; `unanswered` is told apart too
-    people = {"swipes_left", "bad_swipes", "fault", "stars", "hint"}  # the same in every state: one swipe, whole PINs
+    # The same in every state: one swipe, whole PINs.
+    people = {"swipes_left", "bad_swipes", "fault", "stars", "hint"}
     assert {field.name for field in fields(Payment)} == told_apart | follows | people, WHAT_TO_DO
 
 
