@@ -16,6 +16,8 @@ from protocol.messages import Verdict
 from protocol.signing import digest
 from tests.unit.issuer_bench import PIN, Reader, b64, unb64
 
+HABITS = {"pay": 12, "wrong pin": 2, "decline": 1, "cancel": 2, "refund": 3}
+"""What shops and people do, and how often."""
 AGAIN_AFTER = 0.02
 """Seconds until a shop or a phone tries to reach the issuer again."""
 
@@ -173,18 +175,18 @@ class Shop:
         self.headers = {"Authorization": f"Bearer {api_key}"}
         self._customer, self._seen, self._chance = customer, seen, chance
         self._count = 0
+        self.habits = HABITS
 
     async def run(self, until: asyncio.Event) -> None:
         """Payments until told to close, the last one brought to its end."""
         while not until.is_set():
-            await self._one_payment()
+            await self.one_payment()
 
-    async def _one_payment(self) -> None:
+    async def one_payment(self) -> None:
+        """Asked for, and seen to its end."""
         self._count += 1
         key = f"{self._name}-{self._count}"
-        what = self._chance.choices(
-            ["pay", "wrong pin", "decline", "cancel", "refund"], weights=[12, 2, 1, 2, 3]
-        )[0]
+        what = self._chance.choices(list(self.habits), weights=list(self.habits.values()))[0]
         self._customer.intent = what if what in ("wrong pin", "decline") else "pay"
         body = {
             "phone": self._customer.phone,

@@ -171,7 +171,14 @@ def read_books(path: Path) -> Books:
 
 @asynccontextmanager
 async def town(
-    data: Path, people: int, seed: int, *, log: Path | None = None, pin: str = PIN, more_settings: str = ""
+    data: Path,
+    people: int,
+    seed: int,
+    *,
+    log: Path | None = None,
+    pin: str = PIN,
+    more_settings: str = "",
+    webhooks: bool = True,
 ) -> AsyncIterator[Town]:
     """So many cardholders, each with a shop of their own that charges them; nothing runs yet.
 
@@ -192,7 +199,7 @@ async def town(
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as http:
         try:
-            made = await _populate(data, people, chance, ear_url, pin, more_settings)
+            made = await _populate(data, people, chance, ear_url, pin, more_settings, webhooks)
             server.url = made.url
             seen = Seen()
             cardholders = [
@@ -234,7 +241,13 @@ async def command(data: Path, *words: str) -> dict[str, str]:
 
 
 async def _populate(
-    data: Path, people: int, chance: random.Random, ear_url: str, pin: str, more_settings: str
+    data: Path,
+    people: int,
+    chance: random.Random,
+    ear_url: str,
+    pin: str,
+    more_settings: str,
+    webhooks: bool,
 ) -> _Populated:
     port = free_port()
     data.mkdir()  # noqa: ASYNC240 - nothing runs yet that could be held up
