@@ -75,6 +75,7 @@ def sync(target: Target, folder: Path) -> None:
         f"{own}\n[tool.mutmut]\n"
         f"source_paths = {json.dumps(folders)}\n"
         f"only_mutate = {json.dumps(target.modules)}\n"
+        f"do_not_mutate_patterns = {json.dumps(target.left_out)}\n"
         f"also_copy = {json.dumps(rest)}\n"
         f"pytest_add_cli_args_test_selection = {json.dumps(target.tests)}\n"
         f"pytest_add_cli_args = {json.dumps(arguments)}\n"

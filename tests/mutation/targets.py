@@ -11,6 +11,8 @@ class Target:
 
     modules: tuple[str, ...]
     tests: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Lines that are not mutated, as regular expressions."""
     without: tuple[str, ...] = ()
     """Tests among them that are too slow to be run for each of a thousand mutants."""
 
@@ -26,11 +28,22 @@ TARGETS: dict[str, Target] = {
     ),
     "messages": Target(
         (
+            "protocol/signing.py",
             "protocol/encoding.py",
             "protocol/wire_message.py",
             "protocol/wire_fields.py",
             "protocol/messages.py",
-            "protocol/signing.py",
+        ),
+        (
+            "tests/unit/test_protocol_messages.py",
+            "tests/unit/test_protocol_signing.py",
+            "tests/vectors/test_message_vectors.py",
+        ),
+        # mutmut makes `case {1: +19}` of it, which is no Python. tests/hostile/ brings other algorithms.
+        left_out=(r"case \{1: -19",),
+    ),
+    "values": Target(
+        (
             "protocol/text.py",
             "protocol/identifiers.py",
             "protocol/money.py",
@@ -39,14 +52,12 @@ TARGETS: dict[str, Target] = {
             "protocol/gatt.py",
         ),
         (
-            "tests/unit/test_protocol_messages.py",
-            "tests/unit/test_protocol_signing.py",
             "tests/unit/test_protocol_text.py",
             "tests/unit/test_protocol_identifiers.py",
             "tests/unit/test_protocol_money.py",
             "tests/unit/test_protocol_enrolment.py",
             "tests/unit/test_gatt.py",
-            "tests/vectors/test_message_vectors.py",
+            "tests/unit/test_protocol_messages.py",
         ),
     ),
     "secrets": Target(
