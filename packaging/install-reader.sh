@@ -13,8 +13,9 @@ settings=/etc/blind-relay/reader.toml
 account=blind-relay
 unit=blind-relay-reader.service
 rules=70-blind-relay-reader.rules
-# bluetoothd; its bus; a venv; a font with kanji; i2cdetect, to find a display's address.
-packages=(bluez dbus python3 python3-venv fonts-misaki i2c-tools)
+# bluetoothd; its bus; a venv; a font with kanji; i2cdetect, to find a display's address. Then what the reader's
+# messages name, to find out who has a line or a device: gpioinfo, fuser.
+packages=(bluez dbus python3 python3-venv fonts-misaki i2c-tools gpiod psmisc)
 groups=(input i2c gpio bluetooth)
 
 dry=
@@ -54,9 +55,12 @@ systemd_runs() { [ -d /run/systemd/system ]; }
 check_machine() {
   [ "$(uname -s)" = Linux ] || fail "this is not Linux. A reader needs Raspberry Pi OS or Debian."
   command -v apt-get >/dev/null || fail "apt-get is missing. Use Raspberry Pi OS or Debian, 12 or later."
-  case $(uname -m) in
-    aarch64 | x86_64) ;;
-    *) fail "this is $(uname -m). Use the 64-bit Raspberry Pi OS: some libraries have no 32-bit wheels." ;;
+  # Not uname -m: the 32-bit Raspberry Pi OS runs on a 64-bit kernel too.
+  local architecture
+  architecture=$(dpkg --print-architecture)
+  case $architecture in
+    arm64 | amd64) ;;
+    *) fail "this system is $architecture. Use the 64-bit Raspberry Pi OS: some libraries have no 32-bit wheels." ;;
   esac
   [ -n "$dry" ] || [ "$(id -u)" = 0 ] || fail "run it with sudo, or look first with --dry-run"
 }
@@ -71,6 +75,14 @@ install_packages() {
     run apt-get update -q
     run env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
   fi
+}
+
+check_python() {
+  if [ -n "$dry" ] && ! command -v python3 >/dev/null; then
+    return
+  fi
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$(python3 --version) is too old. Use Raspberry Pi OS or Debian, 12 or later."
 }
 
 make_account() {
@@ -91,9 +103,11 @@ constraints() { sed -n 's/^\([A-Za-z0-9._-]*==[^ \\]*\).*/\1/p' "$here/requireme
 
 install_programs() {
   say "Programs in $home/venv (some minutes on a small Pi)"
-  run install -d -m 0755 "$home" "$home/docs"
+  run install -d -m 0755 "$home" "$home/docs" "$home/docs/img"
   run install -m 0644 "$here/docs/pi.md" "$home/docs/pi.md"
-  [ -x "$home/venv/bin/python" ] || run python3 -m venv "$home/venv"
+  run install -m 0644 "$here"/docs/img/*.png "$home/docs/img/"
+  # A new release of Debian brings a new Python, and the venv of the old one has no libraries for it.
+  "$home/venv/bin/python" -c 'import pip' 2>/dev/null || run python3 -m venv --clear "$home/venv"
   if [ -n "$dry" ]; then
     say "  would run: $home/venv/bin/pip install --constraint ... ${here}[reader]"
   else
@@ -101,7 +115,8 @@ install_programs() {
     wanted=$(mktemp) build=$(mktemp -d)
     constraints >"$wanted"
     # A copy is built: root leaves nothing behind in the clone.
-    tar -C "$here" --exclude=./.venv --exclude=./.git --exclude='__pycache__' -cf - . | tar -C "$build" -xf -
+    tar -C "$here" --exclude=./.venv --exclude=./.git --exclude=./build --exclude=./docs --exclude=./tests \
+      --exclude='__pycache__' -cf - . | tar -C "$build" -xf -
     "$home/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
       --no-binary=blind-relay --constraint "$wanted" --upgrade "blind-relay[reader] @ file://$build"
     "$home/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$build"
@@ -152,6 +167,7 @@ if [ -n "$remove" ]; then
   exit 0
 fi
 install_packages
+check_python
 make_account
 install_programs
 install_settings

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
-from reader_peripheral.remedies import SERVICE, install_extra, install_reader, let_use, ours
+from reader_peripheral.remedies import SERVICE, guide, install_extra, install_reader, let_use, ours
 from reader_peripheral.settings import DisplayKind, ReaderSettings
 
 _COMMAND_SECONDS = 5.0
@@ -257,7 +257,7 @@ def raw_devices(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]
     if display.kind is DisplayKind.LCD_GPIO:
         yield _node(machine, "display", display.gpio_chip, "gpio")
     elif display.kind is DisplayKind.TERMINAL:
-        remedy = "With a display wired, set `kind` under [display] in the settings (docs/pi.md)."
+        remedy = f"With a display wired, set `kind` under [display] in the settings, as in {guide()}"
         yield _terminal(machine, "display", remedy)
     else:
         node = _node(machine, "display", f"/dev/i2c-{display.i2c_bus}", "i2c")

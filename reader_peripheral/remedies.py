@@ -77,10 +77,17 @@ def install_reader() -> str:
     return "Run, in a clone of Blind Relay: sudo packaging/install-reader.sh"
 
 
+def without_bluetooth() -> str:
+    """What can be run all the same, where the virtual radio may be; an installed reader has none."""
+    return "" if is_installed() else f"Without it, run: {ours('run --radio virtual-serve:127.0.0.1:7901')}; "
+
+
 def install_extra(extra: str) -> str:
     """How a library that is missing gets into the environment of this process."""
     if is_installed():
-        return install_reader()
+        return (
+            install_reader() if extra == "reader" else "An installed reader has none; in a clone: make demo"
+        )
     python = shlex.quote(sys.executable)
     if (_SOURCE / "pyproject.toml").is_file():
         return f"Run: {python} -m pip install -e {shlex.quote(f'{_SOURCE}[{extra}]')}"

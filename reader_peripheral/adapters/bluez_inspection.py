@@ -14,7 +14,7 @@ from dbus_next.constants import BusType, MessageType
 from dbus_next.message import Message
 
 from reader_peripheral.doctor import Finding, Level
-from reader_peripheral.remedies import join_group, ours
+from reader_peripheral.remedies import join_group, without_bluetooth
 
 _ANSWER_SECONDS = 5.0
 _ADAPTER = "org.bluez.Adapter1"
@@ -40,9 +40,8 @@ async def adapters(wanted: str | None) -> list[Finding]:
         return [Finding("bluetoothd", Level.FAULT, "does not run", remedy)]
     except Exception as problem:  # noqa: BLE001 - dbus-next raises a dozen kinds; all mean that there is no bus
         seen = f"there is no system bus here ({type(problem).__name__}): Bluetooth cannot be looked at"
-        without = ours("run --radio virtual-serve:127.0.0.1:7901")
         install = "sudo apt install dbus bluez && sudo systemctl start bluetooth"
-        remedy = f"Without Bluetooth, run: {without}; with it, run: {install}"
+        remedy = f"{without_bluetooth()}To have it, run: {install}"
         return [Finding("D-Bus", Level.FAULT, seen, remedy)]
     return list(_judged(objects, wanted))
 

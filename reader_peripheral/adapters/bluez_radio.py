@@ -34,7 +34,7 @@ from reader_peripheral.adapters.peripheral_radio import (
     Writer,
     WriteRefused,
 )
-from reader_peripheral.remedies import ours
+from reader_peripheral.remedies import ours, without_bluetooth
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ class BluezRadio:
             await server.setup_task
         except Exception as problem:  # noqa: BLE001 - bless raises plain Exception, dbus-next a dozen kinds
             raise RadioError(
-                f"Bluetooth cannot be used ({type(problem).__name__}). Without it, run:"
-                f" {ours('run --radio virtual-serve:127.0.0.1:7901')}; to find out why, run: {ours('doctor')}"
+                f"Bluetooth cannot be used ({type(problem).__name__}). {without_bluetooth()}"
+                f"To find out why, run: {ours('doctor')}"
             ) from None
         self._server, self._bus = server, server.bus
         self._name = name

@@ -252,5 +252,5 @@ async def test_no_bluetooth_is_said_in_words(monkeypatch: pytest.MonkeyPatch) ->
         raise Exception("No adapter named hci0 found")
 
     monkeypatch.setattr(bless_on_bluez, "get_adapter", none)
-    with pytest.raises(RadioError, match=r"to find out why, run: .*reader-peripheral doctor"):
+    with pytest.raises(RadioError, match=r"To find out why, run: .*reader-peripheral doctor"):
         await BluezRadio().open("BR-0a1b", lambda *_: None)

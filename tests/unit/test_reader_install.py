@@ -74,6 +74,19 @@ def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
     assert complaints == []
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_finds_little_that_the_service_is_exposed_to(tmp_path: Path) -> None:
+    unit = tmp_path / "blind-relay-reader.service"
+    unit.write_text((PACKAGING / unit.name).read_text())
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=10", "--no-pager", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr  # --threshold counts tenths: 1.0 of 10
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_scripts_are_clean(script: str) -> None:
     path = PACKAGING / script

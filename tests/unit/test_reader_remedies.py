@@ -102,6 +102,8 @@ def test_an_installed_readers_commands_are_for_its_service() -> None:
     assert remedies.ours("enrol") == "sudo reader-peripheral enrol"
     assert remedies.as_owner("chmod 600 x") == "sudo chmod 600 x"
     assert remedies.install_extra("reader") == remedies.install_reader()
+    assert remedies.without_bluetooth() == "", "the virtual radio is for trying things, and not installed"
+    assert "make demo" in remedies.install_extra("demo")
 
 
 def test_a_missing_library_is_installed_into_this_very_environment() -> None:
