@@ -150,3 +150,16 @@ def test_bad_swipes_are_counted_down_and_the_fault_is_shown() -> None:
     assert (second.swipes_left, second.again) == (1, True)
     bench.bad_swipe()
     assert bench.refusal().reason is RefusalReason.UNREADABLE_CARD
+
+
+def test_what_is_owed_is_unknown_only_while_an_envelope_is_unanswered() -> None:
+    expected = {
+        State.AWAITING_PIN_REQUEST: True,
+        State.ENTERING_PIN: False,
+        State.AWAITING_OUTCOME: True,
+        State.REFUSED: False,
+    }
+    for state, unknown in expected.items():
+        assert bench_in(state).session.owed[-1].unknown is unknown
+    for state in (State.GREETED, State.AWAITING_SWIPE, State.SEALING_CARD):
+        assert bench_in(state).session.owed == ()
