@@ -81,6 +81,10 @@ class Program(Transcript):
         assert pipe is not None
         pipe.close()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """As a service manager does."""
+        self._process.send_signal(number)
+
     def finish(self, patience: float = PATIENCE) -> int:
         """Wait for the program to end by itself and give its exit status."""
         try:
