@@ -237,7 +237,9 @@ class IssuerApplication:
         news = asyncio.Event()
 
         async def moved(_: bytes) -> bytes:
-            news.set()
+            live = self._payments.get(payment_id)
+            if seen is not None or live is None or live.record.state.is_final:
+                news.set()  # whoever waits for the end is not woken by each step on the way
             return b""
 
         # Listening starts before looking, so that no move falls in between.
