@@ -61,16 +61,18 @@ assert not _early, f"imported before the defence could be taken out: {_early}"
 sys.meta_path.insert(0, _finder)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _hurried() -> None:
-    """Less patience with what will never come."""
+@pytest.fixture(autouse=True)
+def _hurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less patience with what will never come; an honest payment may take its time."""
     from tests.journey.diary import Diary
     from tests.journey.parties import Parties
 
+    if "/honest/" in request.node.nodeid:
+        return
     for method in (Parties.outcome, Parties.until, Parties.status, Diary.until):
         defaults = method.__defaults__
         assert defaults is not None
-        method.__defaults__ = (*defaults[:-1], PATIENCE)  # type: ignore[attr-defined]
+        monkeypatch.setattr(method, "__defaults__", (*defaults[:-1], PATIENCE))
 
 
 def _is_a_verdict(raised: BaseException) -> bool:

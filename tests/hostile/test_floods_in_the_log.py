@@ -1,4 +1,4 @@
-"""Nonsense without end is dropped, and the log of it stays small: at reader, issuer and channel."""
+"""Nonsense without end is dropped, and the log of it stays small; what is never answered is not kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from issuer_server.handset_desk import MOST_LOGGED
-from issuer_server.handset_session import MOST_UNACKNOWLEDGED
+from issuer_server.handset_session import MOST_UNACKNOWLEDGED, HandsetSession, SessionBroken
 from issuer_server.payment import PaymentState
 from protocol.messages import MessageType
 from reader_peripheral.service import MOST_NOTES, NOTES_SECONDS
@@ -75,3 +75,14 @@ async def test_flood_the_channels_log(tmp_path: Path, caplog: pytest.LogCaptureF
         told = lines(caplog, "issuer_server")
         assert len(told) == MOST_LOGGED
         assert told[-1].endswith("not told")
+
+
+def test_never_answer_and_fill_the_issuers_memory() -> None:
+    session = HandsetSession("s")
+    for _ in range(MOST_UNACKNOWLEDGED):
+        session.push(b'{"type":"error"}')
+    with pytest.raises(SessionBroken):
+        session.push(b'{"type":"error"}')
+    session.acknowledge(MOST_UNACKNOWLEDGED)
+    session.push(b'{"type":"error"}')
+    assert [seq for seq, _ in session.frames_after(0)] == [MOST_UNACKNOWLEDGED + 1]
