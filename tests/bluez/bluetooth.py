@@ -16,7 +16,7 @@ from tests.bluez.monitor_capture import as_h4
 READER_ADAPTER: Final = "hci0"
 PHONE_ADAPTER: Final = "hci1"
 ADAPTERS: Final = (READER_ADAPTER, PHONE_ADAPTER)
-READER_ADDRESS: Final = "F0:F0:F0:F0:F0:00"
+ADDRESSES: Final = {READER_ADAPTER: "F0:F0:F0:F0:F0:00", PHONE_ADAPTER: "F0:F0:F0:F0:F0:01"}
 _STRANGER_PORT: Final = "7911"
 GUEST_PYTHON: Final = f"{VENV}/bin/python"
 _CAPTURE: Final = "/run/air.btsnoop"
@@ -28,6 +28,11 @@ class Recording:
     """What one adapter sent and received, once its `with` block is over."""
 
     h4: bytes = b""
+
+
+def device_path(adapter: str, device: str) -> str:
+    """What bluetoothd calls the device of another adapter here."""
+    return f"/org/bluez/{adapter}/dev_{ADDRESSES[device].replace(':', '_')}"
 
 
 class Bluetooth:
@@ -71,6 +76,12 @@ class Bluetooth:
         found = re.search(r"^\s+variant\s+\S+ (.*)$", asked.output, re.MULTILINE)
         return found[1].strip('"') if found else None
 
+    def forget(self, adapter: str, device: str) -> None:
+        """Have an adapter forget a device that it may know, and that it was paired."""
+        path = f"/org/bluez/{adapter}"
+        removal = (path, "org.bluez.Adapter1.RemoveDevice", f"objpath:{device_path(adapter, device)}")
+        self._guest.start("forget", *_BLUEZ, *removal).finish()
+
     def version(self) -> str:
         """bluetoothd's version."""
         return self._guest.run("/usr/libexec/bluetooth/bluetoothd", "--version").strip()
@@ -81,7 +92,14 @@ class Bluetooth:
             self._stranger.kill()
         place = f"tcp-client:127.0.0.1:{_STRANGER_PORT}"
         self._stranger = self._guest.start(
-            *(f"stranger, {task}", GUEST_PYTHON, "/luggage/stranger.py", place, READER_ADDRESS, task)
+            *(
+                f"stranger, {task}",
+                GUEST_PYTHON,
+                "/luggage/stranger.py",
+                place,
+                ADDRESSES[READER_ADAPTER],
+                task,
+            )
         )
         return self._stranger
 

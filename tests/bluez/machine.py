@@ -21,7 +21,15 @@ from tests.bluez.image import ROOT, VENV, Image
 from tests.journey.transcript import ProgramError
 
 HERE: Final = Path(__file__).resolve().parent
-GUEST_FILES: Final = ("guest_start.sh", "guest_agent.py", "stranger.py", "virtual_adapters.py")
+GUEST_FILES: Final = (
+    "guest_start.sh",
+    "guest_agent.py",
+    "memory_search.py",
+    "stranger.py",
+    "virtual_adapters.py",
+)
+INSTALL_PATIENCE: Final = 300.0
+"""Seconds: pip compiles every module, and is to do so under any load."""
 KEY_EDGE_SECONDS: Final = 0.015
 """Between pressing and releasing, as a USB magstripe reader types."""
 _NAMES: Final = (
@@ -96,7 +104,8 @@ class Machine:
     def install(self) -> None:
         """Install the four programs as a user does, from the wheel that came along."""
         began = time.monotonic()
-        self.guest.run("sh", "-c", f"{VENV}/bin/pip install --quiet --no-index --no-deps /luggage/*.whl")
+        pip = f"{VENV}/bin/pip install --quiet --no-index --no-deps /luggage/*.whl"
+        assert self.guest.start("pip install", "sh", "-c", pip).finish(INSTALL_PATIENCE) == 0
         self.install_seconds = time.monotonic() - began
 
     def type_on(self, keyboard: UsbKeyboard, text: str, edge: float = KEY_EDGE_SECONDS) -> None:

@@ -60,9 +60,9 @@ class BenchTown:
         self.reader.expect("advertising as")
         return self.reader
 
-    def start_phone(self) -> GuestProgram:
+    def start_phone(self, *arguments: str) -> GuestProgram:
         """Run the phone on its Bluetooth adapter, in a terminal; the issuer knows it when this returns."""
-        self.phone = self._phone()
+        self.phone = self._phone(*arguments)
         self.phone.expect("Waiting to be called")
         return self.phone
 
@@ -73,9 +73,10 @@ class BenchTown:
             terminal=True,
         )
 
-    def _phone(self) -> GuestProgram:
+    def _phone(self, *arguments: str) -> GuestProgram:
         return self.guest.start(
             *("phone", "handset-client", "run", "--terminal", "--verbose", "--adapter", PHONE_ADAPTER),
+            *arguments,
             user="phone",
             terminal=True,
         )
