@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 from pathlib import Path
@@ -58,7 +59,7 @@ async def test_every_backup_is_a_moment_of_the_running_issuer_and_one_is_restore
             paid = await paying
             assert completed(database) == set(paid)
             copies = [completed(tmp_path / f"{number}.db") for number in range(BACKUPS)]
-            for earlier, later in zip(copies, copies[1:], strict=False):
+            for earlier, later in itertools.pairwise(copies):
                 assert earlier <= later, "time goes on from backup to backup"
             assert copies[-1] <= set(paid)
             for number, known in enumerate(told):

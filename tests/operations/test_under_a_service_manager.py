@@ -1,4 +1,4 @@
-"""The real program as systemd runs it: ready when it serves, alive, reloading on SIGHUP, stopping when told."""
+"""The real program as systemd runs it: ready when it serves, alive, reloading on SIGHUP, stopping."""
 
 from __future__ import annotations
 
