@@ -79,7 +79,7 @@ def sync(target: Target, folder: Path) -> None:
         f"also_copy = {json.dumps(rest)}\n"
         f"pytest_add_cli_args_test_selection = {json.dumps(target.tests)}\n"
         f"pytest_add_cli_args = {json.dumps(arguments)}\n"
-        "timeout_multiplier = 5.0\ntimeout_constant = 5.0\nuse_git_change_detection = false\n",
+        "timeout_multiplier = 30.0\ntimeout_constant = 5.0\nuse_git_change_detection = false\n",
         encoding="utf-8",
     )
 

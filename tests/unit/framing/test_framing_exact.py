@@ -213,6 +213,17 @@ def test_a_start_that_acknowledges_stops_the_clock() -> None:
     assert channel.deadline() == 101.0 + ACK_DELAY
 
 
+def test_a_start_that_acknowledges_starts_the_next_messages_clock() -> None:
+    channel = open_central()
+    first = channel.send(OFFER, bytes(10), 100.0)
+    second = channel.send(OFFER, bytes(40), 100.0)
+    channel.values_to_send()
+    channel.receive(start(3, ack=ack_tag(first), kind=HELLO), 101.0)
+    channel.handle_timer(101.0 + ACK_DELAY)
+    assert channel.deadline() == 101.0 + RESEND_AFTER + 4 * SECONDS_PER_VALUE
+    assert channel.receive(Ack(second).encode(), 102.0) == [Delivered(second)]
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_the_clock_of_a_message_starts_anew_with_the_link(role: Role) -> None:
     channel = open_central() if role is Role.CENTRAL else open_peripheral()
