@@ -161,7 +161,7 @@ class ReaderUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeWanted:
-    """The reader holds an offer and nobody told it how the payment ended: ask for the outcome."""
+    """The reader, or the person, was never told how the payment ended: ask for outcome and result."""
 
     payment_id: PaymentId
 

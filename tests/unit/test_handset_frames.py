@@ -1,6 +1,8 @@
 """The frames between phone and issuer: what is taken, what is refused, and that refusals quote nothing."""
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,10 @@ from protocol.errors import MessageError
 from protocol.identifiers import PaymentId, mint
 from protocol.messages import MessageType
 from protocol.money import Money, currency
+from tests.unit.schema_check import conforms
 
+ROOT = Path(__file__).resolve().parents[2]
+ASYNCAPI: dict[str, Any] = json.loads((ROOT / "docs/handset-channel.asyncapi.json").read_text("utf-8"))
 PAYMENT = PaymentId(mint("pay", b"\x05" * 16))
 REQUEST: dict[str, Any] = {
     "type": "payment_request",
@@ -87,6 +92,23 @@ def test_the_phones_frames_are_written() -> None:
     }
     assert ReaderUnavailable(PAYMENT).to_json() == {"type": "reader_unavailable", "payment_id": PAYMENT}
     assert OutcomeWanted(PAYMENT).to_json() == {"type": "outcome_wanted", "payment_id": PAYMENT}
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        (Approve(PAYMENT, b"\xfb\xff"), "approve"),
+        (Decline(PAYMENT, DeclineReason.NO_RESPONSE), "decline"),
+        (Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=True), "decline"),
+        (FromReader(PAYMENT, MessageType.PIN_ENVELOPE, b"\x00"), "fromReader"),
+        (ReaderUnavailable(PAYMENT), "readerUnavailable"),
+        (OutcomeWanted(PAYMENT), "outcomeWanted"),
+    ],
+    ids=str,
+)
+def test_the_phones_frames_are_as_described(frame: Any, name: str) -> None:
+    schema = ASYNCAPI["components"]["messages"][name]["payload"]
+    conforms({**frame.to_json(), "seq": 1}, schema, ASYNCAPI, name)
 
 
 def test_who_gives_no_answer_blocks_nobody() -> None:
