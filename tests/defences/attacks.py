@@ -157,9 +157,7 @@ RED_WITHOUT: dict[str, tuple[str, ...]] = {
     "calls are limited": ("hostile/test_strangers.py::test_a_shop_that_asks_without_end",),
     "a request ends by itself": ("hostile/test_strangers.py::test_a_shop_that_keeps_asking",),
     "skeletons": ("unit/test_issuer_look_alikes.py::test_a_name_made_to_be_taken_for_another",),
-    "a shop can be blocked": (
-        "unit/test_issuer_rate_limits.py::test_a_cardholder_blocks_a_merchant_who_sees_an_unknown_phone",
-    ),
+    "a shop can be blocked": ("hostile/test_other_shops.py::test_ring_a_person_who_blocked_the_shop",),
     "names differ to the eye": (
         "hostile/test_names_that_deceive.py::test_a_shop_whose_name_looks_like_anothers",
     ),

@@ -43,3 +43,17 @@ async def test_meddle_with_another_shops_payment(tmp_path: Path) -> None:
 async def status(home: House, payment_id: str) -> str:
     _, payment, _ = await home.call("GET", f"/v1/payments/{payment_id}")
     return str(payment["status"])
+
+
+async def test_ring_a_person_who_blocked_the_shop(tmp_path: Path) -> None:
+    """To the shop the person is not there: it does not learn that it is the one who is refused."""
+    async with house(tmp_path) as home, home.phone() as phone:
+        payment_id = await home.charge()
+        await phone.heard("payment_request", payment_id)
+        await phone.say("decline", payment_id, reason="declined", block_merchant=True)
+        await phone.heard("ack")
+        for _ in range(3):
+            answer, said, _ = await home.create()
+            assert (answer, said.get("code")) == (422, "unknown_phone")
+        _, page, _ = await home.call("GET", "/v1/payments")
+        assert [payment["id"] for payment in page["payments"]] == [payment_id]
