@@ -139,7 +139,7 @@ STEP = st.tuples(
 
 @pytest.mark.parametrize("database", sorted(OPENERS))
 @given(steps=st.lists(STEP, max_size=40))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_order_of_steps_keeps_to_the_model(database: str, steps: list[tuple[str, int, int]]) -> None:
     with TemporaryDirectory() as folder:
         asyncio.run(keep_to_the_model(database, Path(folder), steps))

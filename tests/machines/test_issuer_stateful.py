@@ -403,7 +403,7 @@ class Issuer(RuleBasedStateMachine):
 
 
 Issuer.TestCase.settings = settings(
-    max_examples=int(os.environ.get("BLIND_RELAY_EXAMPLES", "6")),
+    max_examples=int(os.environ.get("BLIND_RELAY_EXAMPLES", "4")),
     stateful_step_count=30,
     deadline=None,
     print_blob=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -17,14 +18,24 @@ from tests.contracts.world import World
 FRAME = 24 + 4096
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> Path:
-    """A database with people in it, closed."""
-    path = tmp_path / "issuer.db"
-    storage = await SqliteStorage.open(path)
-    await World(storage).populate()
-    await storage.close()
+@pytest.fixture(scope="module")
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with people in it, closed: made once, for the tests to copy."""
+    path = tmp_path_factory.mktemp("populated") / "issuer.db"
+
+    async def make() -> None:
+        storage = await SqliteStorage.open(path)
+        await World(storage).populate()
+        await storage.close()
+
+    asyncio.run(make())
     return path
+
+
+@pytest.fixture
+def database(populated: Path, tmp_path: Path) -> Path:
+    """Such a database of a test's own."""
+    return Path(shutil.copy(populated, tmp_path))
 
 
 def crash(database: Path, commits: int, last: str = "") -> bytes:
