@@ -41,7 +41,7 @@ def check_log_is_whole(database: Path) -> None:
         raise StorageError(
             f"the write-ahead log {log_path} is damaged: {frames} pages were committed to it and only {found}"
             " are sound, so payments that were acknowledged are missing. Nothing was changed. Copy the"
-            " directory, then bring the log back as it was, or restore a backup and remove `-wal` and `-shm`"
+            " directory, then bring the log back as it was, or restore a backup with `issuer-server restore`"
         )
 
 
