@@ -195,16 +195,16 @@ NO_SWITCH: dict[str, str] = {
     "hostile/test_cut_and_mixed.py::test_one_message_as_every_other_kind": (
         "two messages of one type have other fields: each of type and fields is enough"
     ),
-    "hostile/test_defences_removed.py::test_a_reader_that_takes_unsigned_offers_gives_the_card_away": (
+    "defences/test_harm_without_a_defence.py::test_a_reader_that_takes_unsigned_offers_gives_the_card_away": (
         _SWITCHES_OF_ITS_OWN
     ),
-    "hostile/test_defences_removed.py::test_a_reader_that_takes_unsigned_outcomes_shows_approved": (
+    "defences/test_harm_without_a_defence.py::test_a_reader_that_takes_unsigned_outcomes_shows_approved": (
         _SWITCHES_OF_ITS_OWN
     ),
-    "hostile/test_defences_removed.py::test_an_issuer_that_checks_no_reader_signature_takes_a_forged_envelope": (
+    "defences/test_harm_without_a_defence.py::test_an_issuer_that_checks_no_reader_signature_takes_a_forged_envelope": (
         _SWITCHES_OF_ITS_OWN
     ),
-    "hostile/test_defences_removed.py::test_a_reader_that_knows_no_nonce_shows_an_old_offer_again": (
+    "defences/test_harm_without_a_defence.py::test_a_reader_that_knows_no_nonce_shows_an_old_offer_again": (
         _SWITCHES_OF_ITS_OWN
     ),
     "explorer/test_every_order_of_events.py::test_no_order_of_events_breaks_a_rule": (

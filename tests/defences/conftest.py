@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import os
 
-collect_ignore_glob = [] if os.environ.get("BLIND_RELAY_DEFENCES") else ["test_*.py"]
+collect_ignore_glob = [] if os.environ.get("BLIND_RELAY_DEFENCES") else ["test_*.py", "honest/test_*.py"]
