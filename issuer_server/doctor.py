@@ -254,7 +254,13 @@ def service(machine: Machine) -> Iterator[Finding]:
 
 
 def limits_of_files(machine: Machine) -> Iterator[Finding]:
-    """Open files."""
+    """Open files: the service's where it is installed, else this shell's."""
+    if machine.run("systemctl", "is-enabled", SERVICE) in ("enabled", "disabled"):
+        of_service = machine.run("systemctl", "show", "--property=LimitNOFILESoft", "--value", SERVICE) or ""
+        level = Level.NOTE if of_service.isdecimal() and int(of_service) < FILES_NOTE else Level.OK
+        remedy = f"Set LimitNOFILE=65536: sudo systemctl edit {SERVICE}" if level is Level.NOTE else ""
+        yield Finding("open files", level, f"{of_service} for the service", remedy)
+        return
     files = machine.open_files()
     if 0 <= files < FILES_NOTE:
         seen = f"{files} in this shell: each phone and each request takes one"

@@ -169,6 +169,11 @@ def test_disk_clock_files_and_service(tmp_path: Path) -> None:
     assert only(doctor.disk(Elsewhere({}, free=2**20), here)).level is Level.FAULT
     assert only(doctor.disk(Elsewhere({}, free=2**29), here)).level is Level.NOTE
     assert only(doctor.limits_of_files(Elsewhere({}, files=1024))).level is Level.NOTE
+    of_service = {"systemctl is-enabled": "enabled", "systemctl show": "65536"}
+    assert only(doctor.limits_of_files(Elsewhere(of_service, files=1024))).level is Level.OK
+    assert (
+        only(doctor.limits_of_files(Elsewhere({**of_service, "systemctl show": "1024"}))).level is Level.NOTE
+    )
     assert only(doctor.clock(Elsewhere({"timedatectl show": "yes"}), None)).level is Level.OK
     assert "set-ntp" in only(doctor.clock(Elsewhere({"timedatectl show": "no"}), None)).remedy
     assert only(doctor.clock(Elsewhere({}), None)).level is Level.UNKNOWN
