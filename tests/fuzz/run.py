@@ -37,7 +37,7 @@ class Run:
     crashes: tuple[str, ...]
 
     def __str__(self) -> str:
-        crashed = f", {len(self.crashes)} crashes" if self.crashes else ", no crash"
+        crashed = f", CRASHES: {len(self.crashes)}" if self.crashes else ", no crash"
         return (
             f"{self.parser:14} {self.executions:>10,} executions in {self.seconds:.0f} s{crashed};"
             f" {self.corpus} inputs that reach something of their own"
@@ -86,10 +86,10 @@ def fuzz(name: str, seconds: int, seed: int | None) -> Run:
     new = tuple(sorted(str(path) for path in set(crashes.iterdir()) - before))
     if done.returncode != 0 and not new:
         raise RuntimeError(f"the fuzzer of {name} broke:\n{said[-4000:]}")
-    if new:
-        print(said[-6000:])
-        for path in new:
-            print(f"replay: {Path(sys.executable).name} -m tests.fuzz.run --replay {path}")
+    for path in new:
+        again = [sys.executable, "-m", "tests.fuzz.run", "--replay", path]
+        shown = subprocess.run(again, cwd=ROOT, capture_output=True, text=True)
+        print(f"{shown.stderr[-6000:] or said[-6000:]}\nreplay: {' '.join(again)}\n")
     took = re.search(r"Done \d+ runs in (\d+) second", said)
     reached = len(list(found.iterdir()))
     return Run(name, int(executed[1]) if executed else 0, reached, float(took[1]) if took else 0.0, new)
