@@ -91,19 +91,22 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "issuer": Target(
-        (
-            "issuer_server/payment.py",
-            "issuer_server/payment_steps.py",
-            "issuer_server/envelopes.py",
-            "issuer_server/live_payments.py",
-        ),
+        ("issuer_server/payment.py",),
         (
             "tests/machines/test_issuer_payment_table.py",
             "tests/machines/test_issuer_payment_walks.py",
+            "tests/machines/test_issuer_payment_exact.py",
+        ),
+    ),
+    "issuer-steps": Target(
+        ("issuer_server/payment_steps.py", "issuer_server/envelopes.py", "issuer_server/live_payments.py"),
+        (
             "tests/unit/test_issuer_application.py",
             "tests/unit/test_issuer_application_faults.py",
             "tests/unit/test_issuer_application_hostile.py",
             "tests/unit/test_issuer_application_secrets.py",
+            "tests/hostile/test_to_the_last_moment.py",
+            "tests/hostile/test_dishonest_readers.py",
         ),
     ),
 }
