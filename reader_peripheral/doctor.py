@@ -6,6 +6,7 @@ up a machine. What needs D-Bus is in adapters/bluez_inspection.py.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -224,7 +225,8 @@ def inputs(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
             remedy = let_use(found[0].node, "input")
             yield Finding(what, Level.FAULT, f"{found[0].node} may not be read by this user", remedy)
         except OSError as problem:
-            if machine.run("systemctl", "is-active", SERVICE) == "active":
+            busy = problem.errno == errno.EBUSY
+            if busy and machine.run("systemctl", "is-active", SERVICE) == "active":
                 yield Finding(what, Level.OK, f"{found[0].node}, grabbed by the running service")
             else:
                 remedy = "Stop the program that has it: sudo fuser -v " + str(found[0].node)

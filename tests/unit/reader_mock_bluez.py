@@ -107,6 +107,7 @@ class MockAdapter:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.refuses = 0
+        self.asked_for: list[str | None] = []
 
     def get_interface(self, _name: str) -> MockAdapter:
         return self
@@ -137,7 +138,8 @@ def mock_bluez(monkeypatch: pytest.MonkeyPatch, bus: MockBus, adapter: MockAdapt
         async def connect(self) -> MockBus:
             return bus
 
-    async def get_adapter(_bus: object, _name: str | None) -> MockAdapter:
+    async def get_adapter(_bus: object, name: str | None) -> MockAdapter:
+        adapter.asked_for.append(name)
         return adapter
 
     monkeypatch.setattr(bless_on_bluez, "_QuietBus", Connecting)
