@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reader_peripheral import cli
+from reader_peripheral.adapters.magtek_hid import MAGTEK
 from reader_peripheral.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,22 @@ def test_the_service_may_do_little_and_leaves_nothing_on_a_disk() -> None:
     assert wanted.items() <= dict(unit["Service"]).items()
     state = unit["Service"]["StateDirectory"]
     assert f"BLIND_RELAY_READER_DATA=/var/lib/{state}" in unit["Service"]["Environment"]
+
+
+def test_the_udev_rules_give_devices_to_groups_that_the_service_is_in() -> None:
+    unit = Unit(strict=False)
+    unit.read(PACKAGING / "blind-relay-reader.service")
+    groups = unit["Service"]["SupplementaryGroups"].split()
+    rules = (PACKAGING / "70-blind-relay-reader.rules").read_text().splitlines()
+    written = [rule for rule in rules if rule and not rule.startswith("#")]
+    assert len(written) == 4
+    for rule in written:
+        # match==value and assignment=value, as udev(7) has them
+        assert re.fullmatch(r'(?:[A-Z]+(?:\{\w+\})?={1,2}"[^"]*"(?:, |$))+', rule), rule
+        given = re.search(r'GROUP="(\w+)"', rule)
+        assert given is None or (given[1] in groups and 'MODE="0660"' in rule)
+    vendors = {int(vendor, 16) for vendor in re.findall(r'idVendor\}=="(\w+)"', "\n".join(written))}
+    assert vendors == {MAGTEK.vendor}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
