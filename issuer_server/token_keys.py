@@ -194,17 +194,16 @@ class TokenKeyStore:
 
     def _open(self) -> Any:
         try:
-            token = pkcs11.lib(str(self._module)).get_token(token_label=self._token)
-            try:
-                return token.open(rw=True, user_pin=self._pin())
-            except pkcs11.exceptions.UserAlreadyLoggedIn:  # by this very process
-                return token.open(rw=True)
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, pkcs11.PKCS11Error):
-                raise
+            module = pkcs11.lib(str(self._module))
+        except (OSError, RuntimeError):
             raise TokenError(
                 f"the PKCS#11 module {self._module} cannot be loaded: is it installed, and for this machine?"
             ) from None
+        token = module.get_token(token_label=self._token)
+        try:
+            return token.open(rw=True, user_pin=self._pin())
+        except pkcs11.exceptions.UserAlreadyLoggedIn:  # by this very process
+            return token.open(rw=True)
 
     def _advice(self, error: pkcs11.PKCS11Error) -> str:
         match error:
