@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from tests.contracts.key_places import needs_softhsm, soft_module
@@ -105,3 +106,30 @@ def test_a_new_issuer_has_no_key_file_and_what_is_wrong_with_its_token_is_said(t
         )
         assert listing.finish() == 0
         assert TOKEN_PIN not in listing.output
+
+
+CURIOUS = """
+import sys, traceback
+from pathlib import Path
+from issuer_server.key_store import KeyPurpose, KeyStoreError
+from issuer_server.token_keys import TokenKeyStore
+store = TokenKeyStore(Path(sys.argv[1]), sys.argv[2], Path("token.pin"), "bank.test")
+try:
+    store.has(KeyPurpose.SIGNING, 1)
+except KeyStoreError as error:
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    print("".join(report.format()), repr(store))
+"""
+
+
+def test_a_wrong_pin_is_in_no_variable_of_the_traceback(tmp_path: Path) -> None:
+    with programs(tmp_path) as them:
+        make_token(tmp_path)
+        (tmp_path / "token.pin").write_text("62831853")
+        (tmp_path / "curious.py").write_text(CURIOUS)
+        said = them.run(
+            sys.executable,
+            *("curious.py", str(MODULE), TOKEN),
+        )
+        assert "refuses the PIN" in said
+        assert "62831853" not in said
