@@ -181,15 +181,15 @@ class Parties:
         return await self.outcome(await self.ask(price, order))
 
     async def status(self, payment_id: PaymentId, wanted: str, patience: float = 15.0) -> Payment:
-        """Once the payment is in a state."""
+        """Once the payment is in a state; told by the issuer, which answers at each move."""
         until = time.monotonic() + patience
-        while True:
-            payment = await self.merchant.payment(payment_id)
-            if payment.status == wanted:
-                return payment
-            if payment.over or time.monotonic() > until:
+        payment = await self.merchant.payment(payment_id)
+        while payment.status != wanted:
+            left = math.ceil(until - time.monotonic())
+            if payment.over or left <= 0:
                 raise AssertionError(f"the payment is {payment.status} ({payment.reason}), not {wanted}")
-            await asyncio.sleep(0.01)
+            payment = await self.merchant.payment(payment_id, wait=left, seen=payment.status)
+        return payment
 
     def live(self, payment_id: PaymentId) -> LivePayment:
         """What the issuer holds in memory of a payment in flight."""
