@@ -214,7 +214,10 @@ def test_the_schema_knows_exactly_the_states_of_the_machine(books):
 
 
 def test_an_enrolment_code_is_used_once(books):
-    books.execute("INSERT INTO enrolment_codes VALUES (zeroblob(32), 'reader', 'chd', 10, NULL)")
+    books.execute(
+        "INSERT INTO enrolment_codes (secret_digest, kind, cardholder_id, expires_ms)"
+        " VALUES (zeroblob(32), 'reader', 'chd', 10)"
+    )
     books.execute("UPDATE enrolment_codes SET used_ms = 5")
     with pytest.raises(sqlite3.IntegrityError):
         books.execute("UPDATE enrolment_codes SET used_ms = NULL")
