@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.bluez.bluetooth import PHONE_ADAPTER, Bluetooth
 from tests.bluez.machine import Machine
 from tests.bluez.town import BenchTown
@@ -11,7 +13,9 @@ from tests.journey.town import PRICE
 from virtual_radio.pdu_count import count, report
 
 
-def test_a_payment_is_completed_and_measured(machine: Machine, bluetooth: Bluetooth, town: BenchTown) -> None:
+def test_a_payment_is_completed_and_measured(
+    machine: Machine, bluetooth: Bluetooth, town: BenchTown, capsys: pytest.CaptureFixture[str]
+) -> None:
     cardholder, merchant = town.balances()
     with bluetooth.recording(PHONE_ADAPTER) as air:
         began = time.monotonic()
@@ -28,12 +32,14 @@ def test_a_payment_is_completed_and_measured(machine: Machine, bluetooth: Blueto
     assert town.balances() == (cardholder - PRICE, merchant + PRICE)
     totals = count(air.h4)
     assert totals
-    print(
-        f"\nbooted in {machine.boot_seconds:.0f} s ({machine.guest.boot_seconds:.0f} s by the guest's clock)"
-    )
-    print(f"installed in {machine.install_seconds:.0f} s, set up in {town.seconds:.0f} s")
-    print(f"payment: {paid - began:.1f} s, {paid - approved:.1f} s of them after the approval")
-    print(f"bluetoothd {bluetooth.version()}; sent and received by the phone's adapter:\n{report(totals)}")
+    with capsys.disabled():
+        boot = f"{machine.boot_seconds:.0f} s ({machine.guest.boot_seconds:.0f} s by the guest's clock)"
+        print(f"\nbooted in {boot}")
+        print(f"installed in {machine.install_seconds:.0f} s, set up in {town.seconds:.0f} s")
+        print(f"payment: {paid - began:.1f} s, {paid - approved:.1f} s of them after the approval")
+        print(
+            f"bluetoothd {bluetooth.version()}; sent and received by the phone's adapter:\n{report(totals)}"
+        )
 
 
 def test_a_wrong_pin_moves_no_money(town: BenchTown) -> None:
