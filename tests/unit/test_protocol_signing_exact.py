@@ -55,7 +55,7 @@ def test_a_key_that_is_held_elsewhere_signs_the_same() -> None:
 
 
 def _changed(place: int, value: Any) -> bytes:
-    parts = cbor2.loads(by_hand(PAYLOAD)).value
+    parts = list(cbor2.loads(by_hand(PAYLOAD)).value)
     parts[place] = value
     return cbor2.dumps(cbor2.CBORTag(18, parts))
 
