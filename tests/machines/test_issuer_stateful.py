@@ -10,11 +10,12 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -28,46 +29,23 @@ from issuer_server.storage.records import IdempotencyClaim
 from protocol.identifiers import Digest, PaymentId
 from protocol.messages import RefusalReason, Verdict
 from protocol.money import Money
+from tests.machines.issuer_expected import SPEAKING, Expected
 from tests.unit.issuer_bench import NOON, PHONE, PIN, YEN, Bench, ManualTimers, Reader, b64, bench, unb64
 
 T = TypeVar("T")
+EXAMPLES = int(os.environ.get("BLIND_RELAY_EXAMPLES", "4"))
 FUNDS = 1_000
 TRIES = 3
 WAITS = Deadlines(call=10, approval=60, card=60, pin=60)
 OWN, NOBODYS = "4000001234567899", "4000009999999999"
-SPEAKING = ("key_offered", "pin_requested")
-"""States in which the reader has the offer; approved, card received and settling never last."""
-
-PAYMENT = st.sampled_from([0, 0, 0, 1, 2, 4])
-"""Which of the payments, counted from the latest."""
-
-
-@dataclass
-class Expected:
-    """One payment as the model has it."""
-
-    id: PaymentId
-    amount: int
-    reader: Reader
-    status: str
-    deadline: float
-    reason: str | None = None
-    refunded: int = 0
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("completed", "not_settled")
-
-    @property
-    def holds(self) -> int:
-        return self.amount if self.status in SPEAKING else 0
+PAYMENT = st.sampled_from([0, 0, 0, 1, 2, 4])  # which of the payments, counted from the latest
 
 
 class Issuer(RuleBasedStateMachine):
     """Every rule does a thing to the issuer and to the model; the invariants compare them."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(steps=st.permutations([1, 2, 2]))
+    def begin(self, steps: list[int]) -> None:
         self.loop = asyncio.new_event_loop()
         self.stack = AsyncExitStack()
         folder = self.stack.enter_context(TemporaryDirectory())
@@ -78,8 +56,8 @@ class Issuer(RuleBasedStateMachine):
         self.refund_keys: dict[str, tuple[PaymentId, int, str]] = {}
         self.said: list[tuple[str, PaymentId, dict[str, str]]] = []
         self.balance, self.tries, self.blocked, self.connected = FUNDS, TRIES, False, True
-        for key in "abc":  # together they ask for more than there is
-            self.charge(key, 400, 1)
+        for key, then in zip("abc", steps, strict=True):  # together they ask for more than there is
+            self.charge(key, 400, then)
 
     def teardown(self) -> None:
         if hasattr(self, "stack"):
@@ -266,6 +244,16 @@ class Issuer(RuleBasedStateMachine):
                 payment.status = "completed"
 
     @precondition(lambda self: self.connected)
+    @rule(which=PAYMENT)
+    def lose_card_in_the_middle(self, which: int) -> None:
+        """It is reported lost between swipe and PIN; the posting looks at it again."""
+        payment = self.chosen(which)
+        if payment is not None and payment.status == "pin_requested":
+            self.block_card(True)
+            self.type_pin(which, True)
+            self.block_card(False)
+
+    @precondition(lambda self: self.connected)
     @rule(which=PAYMENT, reason=st.sampled_from(["declined", "no_response"]))
     def decline(self, which: int, reason: str) -> None:
         if (payment := self.chosen(which)) is None:
@@ -403,10 +391,10 @@ class Issuer(RuleBasedStateMachine):
 
 
 Issuer.TestCase.settings = settings(
-    max_examples=int(os.environ.get("BLIND_RELAY_EXAMPLES", "4")),
+    max_examples=EXAMPLES,
     stateful_step_count=30,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-TestIssuer = Issuer.TestCase
+TestIssuer = pytest.mark.timeout(60 + 5 * EXAMPLES)(Issuer.TestCase)
