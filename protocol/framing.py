@@ -85,10 +85,6 @@ STALL_AFTER: Final = 2.0
 """Seconds of silence inside a message after which the receiver asks for the rest."""
 GREETING_WITHIN: Final = 10.0
 """Seconds that a peripheral waits for HELLO: a central that connects and says nothing must not block it."""
-KEEPALIVE_EVERY: Final = 5.0
-"""Seconds between two KEEPALIVEs of a reader that waits for a person."""
-SILENT_AFTER: Final = 3 * KEEPALIVE_EVERY + 1.0
-"""Seconds without a word from a reader that waits for a person, after which the link is as good as down."""
 MOST_TRIES: Final = 5
 """Repeats without progress after which the session is given up."""
 

@@ -46,6 +46,12 @@ PROPERTIES: Final[dict[str, Property]] = {
 }
 
 
+KEEPALIVE_EVERY: Final = 5.0
+"""Seconds between two KEEPALIVEs of a reader that waits for a person."""
+SILENT_AFTER: Final = 3 * KEEPALIVE_EVERY + 1.0
+"""Seconds without a word from a reader that waits for a person, after which the link is as good as down."""
+
+
 class Status(IntEnum):
     """What the reader is doing, for the phone's screen. One byte on the air; never a count of digits."""
 

@@ -15,7 +15,7 @@ from handset_client.ports import ReaderAway, ReaderEvent, ReaderLost, ReaderRead
 from protocol import framing
 from protocol.errors import LocalProtocolError
 from protocol.frames import ErrorCode
-from protocol.gatt import Status
+from protocol.gatt import SILENT_AFTER, Status
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType
 from protocol.text import shown
@@ -35,7 +35,7 @@ class LinkSettings:
     connect: float = 12.0
     step: float = 5.0
     """For one read, write or subscription. ATT itself gives up after 30 s (Core 5.4, 3.F.3.3.3)."""
-    silent: float = framing.SILENT_AFTER
+    silent: float = SILENT_AFTER
     """Without a sign of life from a reader that waits for a person: then the link is taken for lost."""
     resume_window: float = 30.0
     """How long the reader keeps a session after a dropped link; no use in trying to resume later."""

@@ -19,7 +19,7 @@ from protocol.channel_events import Cancelled, Connected, Event, GreetingFailed,
 from protocol.channel_events import Link as LinkState
 from protocol.errors import FramingError, LocalProtocolError
 from protocol.frames import Hello, parse
-from protocol.framing import KEEPALIVE_EVERY, Channel, Role
+from protocol.framing import Channel, Role
 from protocol.messages import MessageType
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, WriteRefused
 from reader_peripheral.ports import LinkHandlers
@@ -313,7 +313,7 @@ class BlessLink:
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(KEEPALIVE_EVERY)
+            await asyncio.sleep(gatt.KEEPALIVE_EVERY)
             if self._status.waits_for_a_person:
                 self._channel.keepalive(self._status, self._now())
                 self._after()

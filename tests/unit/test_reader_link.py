@@ -14,7 +14,6 @@ from protocol import framing, gatt
 from protocol.channel_events import KeepAlive, MessageReceived
 from protocol.framing import CancelReason
 from protocol.messages import MessageType
-from reader_peripheral.adapters import bless_link
 from reader_peripheral.adapters.bless_link import BlessLink
 from reader_peripheral.adapters.peripheral_radio import WriteRefused
 from tests.unit.reader_mock_radio import INFO, Handlers, MockRadio, Phone, Refused, started_link
@@ -347,7 +346,7 @@ async def test_the_error_frame_goes_out_though_the_session_is_forgotten_at_once(
 async def test_it_gives_signs_of_life_while_it_waits_for_a_person(
     radio: MockRadio, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bless_link, "KEEPALIVE_EVERY", 0.01)
+    monkeypatch.setattr(gatt, "KEEPALIVE_EVERY", 0.01)
     link = await started_link(radio, handlers)
     phone = Phone(radio)
     await phone.join(handlers, "started")
