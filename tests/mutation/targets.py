@@ -86,6 +86,7 @@ TARGETS: dict[str, Target] = {
         (
             "tests/machines/test_reader_session.py",
             "tests/machines/test_reader_session_endings.py",
+            "tests/machines/test_reader_session_exact.py",
             "tests/machines/test_reader_session_table.py",
             "tests/machines/test_reader_session_walks.py",
             "tests/unit/test_transition_table.py",
