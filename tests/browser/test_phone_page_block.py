@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -50,6 +51,29 @@ async def test_blocking_is_a_step_of_its_own(
         ending = Ending(REQUEST, End.NOT_SETTLED, HowDeclined.AND_BLOCKED)
         place.screen.finish(ending)
         await tab.sees(ending_text(ending, language)[1])
+        await tab.check()
+
+
+@pytest.mark.parametrize(
+    "size", [(320, 480), (360, 560), NARROW, (1440, 560)], ids=lambda size: f"{size[0]}x{size[1]}"
+)
+async def test_the_buttons_never_lie_on_what_is_asked_for(browser: Browser, size: tuple[int, int]) -> None:
+    long = request_of(2, "The Very Long Name of a Coffee Shop Here", 120_000, "USD", "Two coffees, row 5")
+    async with desk(browser) as place:
+        tab = await place.tab(await place.window(size, reduced=True))
+        place.screen.ask(long, 60)
+        amount, approve = tab.page.locator(".request .amount"), tab.button("Approve")
+        await expect(approve).to_be_enabled()
+        await approve.scroll_into_view_if_needed()
+        sum_box, button_box = await amount.bounding_box(), await approve.bounding_box()
+        assert sum_box is not None
+        assert button_box is not None
+        assert sum_box["y"] + sum_box["height"] <= button_box["y"]
+        if size[1] < 600:
+            place_of_foot: Any = await tab.page.evaluate(
+                "getComputedStyle(document.querySelector('.request .foot')).position"
+            )
+            assert place_of_foot == "static"
         await tab.check()
 
 
