@@ -103,7 +103,7 @@ def restore(source: Path, database: Path, stamp: str) -> Restored:
         codes = _end_codes(unfinished)
         copy = prove(unfinished)
         set_aside = _set_aside(database, stamp)
-        unfinished.rename(database)
+        unfinished.replace(database)
         _sync(database.parent)
     except OSError as error:
         raise StorageError(f"cannot restore to {database}: {error.strerror}") from None
@@ -152,7 +152,8 @@ def _set_aside(database: Path, stamp: str) -> Path | None:
             beside.rename(aside.with_name(aside.name + ending))
     if not database.exists():
         return None
-    database.rename(aside)
+    # A second name, and no move: at no moment is there none, or a start would begin an empty one.
+    os.link(database, aside)
     return aside
 
 
