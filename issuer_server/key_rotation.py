@@ -20,12 +20,18 @@ from protocol.identifiers import reader_id_text
 READERS_NAMED: Final = 5
 """How many readers a refusal names."""
 
-MADE_WITH: Final = {
-    KeyPurpose.SIGNING: "readers and codes",
-    KeyPurpose.PAN_INDEX: "cards",
-    KeyPurpose.PIN_PEPPER: "cards",
-    KeyPurpose.WEBHOOK_SEAL: "webhook secrets",
+_MADE_WITH: Final = {
+    KeyPurpose.SIGNING: ("reader or code", "readers and codes"),
+    KeyPurpose.PAN_INDEX: ("card", "cards"),
+    KeyPurpose.PIN_PEPPER: ("card", "cards"),
+    KeyPurpose.WEBHOOK_SEAL: ("webhook secret", "webhook secrets"),
 }
+
+
+def counted(purpose: KeyPurpose, count: int) -> str:
+    """What depends on a key, in words."""
+    one, many = _MADE_WITH[purpose]
+    return f"{count} {one if count == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)

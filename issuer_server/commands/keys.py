@@ -63,7 +63,7 @@ async def list_keys(arguments: argparse.Namespace) -> None:
             "version": each.version,
             "state": each.state.value,
             "since": _day(each.since),
-            "needed_by": f"{each.uses} {key_rotation.MADE_WITH[each.purpose]}" if each.uses else None,
+            "needed_by": key_rotation.counted(each.purpose, each.uses) if each.uses else None,
             "kept_in": _place(each),
         }
         for each in lines
@@ -81,7 +81,7 @@ async def rotate_key(arguments: argparse.Namespace) -> None:
             "purpose": purpose.value,
             "version": done.version,
             "kept_in": done.kept_in,
-            f"version_{done.before}_needed_by": f"{done.left} {key_rotation.MADE_WITH[purpose]}",
+            f"version_{done.before}_needed_by": key_rotation.counted(purpose, done.left),
         },
         arguments.json,
     )

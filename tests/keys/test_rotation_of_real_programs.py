@@ -28,9 +28,9 @@ def test_payments_before_during_and_after(tmp_path: Path) -> None:
         here.issuer.expect("keys in use: signing 2, pan-index 2, pin-pepper 2, webhook-seal 2")
         assert finish(here, charge).outcome == "completed"
         lines = key_lines(here)
-        assert lines["pin-pepper", 2]["needed_by"] == "1 cards", "the PIN just typed moved its card"
+        assert lines["pin-pepper", 2]["needed_by"] == "1 card", "the PIN just typed moved its card"
         assert here.pay().outcome == "completed"
-        assert key_lines(here)["pan-index", 2]["needed_by"] == "1 cards", "and the swipe did"
+        assert key_lines(here)["pan-index", 2]["needed_by"] == "1 card", "and the swipe did"
         assert "enrol --replace" in operate(here, "keys", "retire", "signing", "1", status=1)
         enrol_reader_again(here)
         assert here.pay().outcome == "completed"

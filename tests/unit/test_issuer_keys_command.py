@@ -139,7 +139,7 @@ def test_new_codes_carry_the_new_signing_key(issuer):
     owner = issuer.seeded["cardholders"][0]["id"]
     code = EnrolmentCode.parse(issuer.json("reader", "add", "--cardholder", owner)["code"])
     assert code.issuer_public_key != before
-    assert version(issuer, "signing", 2)["needed_by"] == "1 readers and codes"
+    assert version(issuer, "signing", 2)["needed_by"] == "1 reader or code"
     assert issuer.json("init")["issuer_public_key"] == code.issuer_public_key.hex()
 
 
