@@ -20,6 +20,12 @@ ADDRESSES: Final = {READER_ADAPTER: "F0:F0:F0:F0:F0:00", PHONE_ADAPTER: "F0:F0:F
 _STRANGER_PORT: Final = "7911"
 GUEST_PYTHON: Final = f"{VENV}/bin/python"
 _CAPTURE: Final = "/run/air.btsnoop"
+_KEPT_RUNNING: Final = """while :; do
+    /usr/libexec/bluetooth/bluetoothd -n
+    echo "bluetoothd ended with $?"
+    sleep 1
+done"""
+"""As systemd does, on the next call of a client. 5.66 has ended by itself when a link broke."""
 _BLUEZ: Final = ("dbus-send", "--system", "--print-reply", "--dest=org.bluez")
 
 
@@ -36,7 +42,7 @@ def device_path(adapter: str, device: str) -> str:
 
 
 class Bluetooth:
-    """Started on construction; `bluetoothd` is the daemon that runs now."""
+    """Started on construction."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
@@ -46,19 +52,22 @@ class Bluetooth:
         self.room = guest.start("radio", GUEST_PYTHON, "/luggage/virtual_adapters.py", _STRANGER_PORT)
         """Takes the lines `part`, `meet` and `cut`."""
         self.room.expect("radios are on")
-        self.bluetoothd = self.start_bluetoothd()
+        guest.start("bluetoothd", "sh", "-c", _KEPT_RUNNING)
+        self._wait_until_powered()
         self._stranger: GuestProgram | None = None
         self.plain_alias = self.adapter(READER_ADAPTER, "Alias")
         """What the reader's adapter is called while no reader runs."""
 
-    def start_bluetoothd(self) -> GuestProgram:
-        """Run the daemon with Debian's own settings; every adapter is powered when this returns."""
-        self.bluetoothd = self._guest.start("bluetoothd", "/usr/libexec/bluetooth/bluetoothd", "-n")
+    def kill_bluetoothd(self) -> None:
+        """It is gone when this returns, and comes back by itself."""
+        self._guest.run("pkill", "-KILL", "-x", "bluetoothd")
+
+    def _wait_until_powered(self) -> None:
+        """Debian's own settings power every adapter."""
         for adapter in ADAPTERS:
             eventually(
                 lambda adapter=adapter: self.adapter(adapter, "Powered") == "true", f"{adapter} powered"
             )
-        return self.bluetoothd
 
     def adapter(self, name: str, wanted: str) -> str | None:
         """A property of an adapter; None while there is none."""

@@ -49,10 +49,9 @@ def test_the_phone_is_killed(town: BenchTown) -> None:
 
 def test_bluetoothd_is_killed_and_the_payment_goes_on(bluetooth: Bluetooth, town: BenchTown) -> None:
     charge = charge_until_card_wanted(town)
-    bluetooth.bluetoothd.kill()
+    bluetooth.kill_bluetoothd()
     town.reader.expect("bluetoothd has ended")
     town.phone.expect("Connection to the card reader lost")
-    bluetooth.start_bluetoothd()
     town.reader.expect("Bluetooth is back")
     town.phone.expect("going on where it stopped")
     town.reader.type(town.card.stripe)
