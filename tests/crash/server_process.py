@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,7 @@ def serve(data: str, log: str, failpoint: str | None, nth: int) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    threading.Thread(target=_die_with_the_test, daemon=True).start()
     from issuer_server.cli import main
     from tests.crash.failpoints import arm, weaken
 
@@ -32,6 +35,14 @@ def serve(data: str, log: str, failpoint: str | None, nth: int) -> None:
     elif failpoint is not None:
         arm(failpoint, nth)
     sys.exit(main(["run", "--data", data]))
+
+
+def _die_with_the_test() -> None:
+    """A test that is killed leaves no issuer behind."""
+    test = multiprocessing.parent_process()
+    assert test is not None
+    test.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class ServerProcess:
