@@ -38,6 +38,7 @@ TARGETS: dict[str, Target] = {
             "tests/unit/test_protocol_messages.py",
             "tests/unit/test_protocol_signing.py",
             "tests/unit/test_protocol_signing_exact.py",
+            "tests/unit/test_protocol_wire_exact.py",
             "tests/vectors/test_message_vectors.py",
         ),
         # mutmut makes `case {1: +19}` of it, which is no Python. tests/hostile/ brings other algorithms.
