@@ -27,6 +27,7 @@ def told(message: Message, changes: dict[int, Any], without: int | None = None) 
     return refused.value.field, refused.value.problem
 
 
+NO_AMOUNTS = [[1], [1, "JPY", 0], ["1", "JPY"], [True, "JPY"], [1.0, "JPY"], [1, 392], [1, b"JPY"]]
 VERSIONS = "must be an ascending array of 1 to 8 versions"
 
 
