@@ -163,3 +163,26 @@ def test_what_is_owed_is_unknown_only_while_an_envelope_is_unanswered() -> None:
         assert bench_in(state).session.owed[-1].unknown is unknown
     for state in (State.GREETED, State.AWAITING_SWIPE, State.SEALING_CARD):
         assert bench_in(state).session.owed == ()
+
+
+def test_what_has_been_read_is_not_unknown_any_more() -> None:
+    bench = bench_in(State.OUTCOME_UNKNOWN)
+    assert bench.session.owed[-1].unknown is True
+    bench.do(bench.session.enter_typed(bench.now))
+    assert bench.session.owed[-1].unknown is False
+
+
+def test_a_session_begins_with_its_hello() -> None:
+    assert bench_in(State.GREETED).sent_types() == [MessageType.READER_HELLO]
+
+
+@pytest.mark.parametrize("state", [State.AWAITING_SWIPE, State.AWAITING_PIN_REQUEST, State.AWAITING_OUTCOME])
+def test_a_payment_that_is_forgotten_leaves_no_clock_behind(state: State) -> None:
+    """Its phone was away; another session began. Nobody is waited for to come back into the old one."""
+    bench = bench_in(state)
+    bench.do(bench.session.link_lost(bench.now))
+    bench.greet()
+    while bench.session.deadline() is not None:
+        bench.wait()
+    assert bench.state is State.GREETED
+    assert not bench.all_of(fx.ForgetSession)
