@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez test-fuzz test-long explore bench lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-fuzz test-crash test-crash-long test-operations test-load test-long explore bench bench-issuer lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -39,6 +39,20 @@ test-bluez: $(READY) ## all four parties on real BlueZ and USB, in QEMU (Debian:
 test-fuzz: $(BENCH_READY) ## a running issuer against its own description
 	BLIND_RELAY_FUZZ=1 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
+test-crash: $(READY) ## the issuer dies at every failpoint; failing disks; a day without a trace (minutes)
+	BLIND_RELAY_CRASH=1 $(BIN)/python -m pytest tests/crash $(ARGS)
+
+test-crash-long: $(READY) ## 200 random kills under load and a long model run: make test-crash-long ARGS='--seed 7'
+	@mkdir -p build
+	$(BIN)/python -m tests.crash.random_kills --kills 200 --json build/kills.json $(ARGS)
+	BLIND_RELAY_EXAMPLES=300 $(BIN)/python -m pytest tests/machines/test_issuer_stateful.py
+
+test-operations: $(READY) ## the issuer's stop, backups and service manager on real processes
+	BLIND_RELAY_OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
+
+test-load: $(READY) ## a thousand phones, two hundred payments at once
+	BLIND_RELAY_LOAD=1 $(BIN)/python -m pytest tests/load -s $(ARGS)
+
 test-long: $(READY) ## hundreds of payments in seeded bad weather, and one cut everywhere: make test-long ARGS='--runs 800'
 	@mkdir -p build
 	$(BIN)/python -m tests.long.payments_in_bad_weather --runs 400 --json build/bad-weather.json $(ARGS)
@@ -49,6 +63,10 @@ explore: $(READY) ## every order of events with a hostile phone, in larger world
 
 bench: $(READY) ## what the system adds to a person's own time
 	$(BIN)/python -m benchmarks.handset_added_time
+
+bench-issuer: $(READY) ## the issuer's memory and CPU a payment against the floor of its cryptography
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.issuer_under_load --json build/issuer-load.json $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
