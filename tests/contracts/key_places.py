@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -39,6 +40,7 @@ def soft_token() -> Path:
     The library reads its configuration once a process: tests tell their keys apart by the issuer's name.
     """
     folder = Path(tempfile.mkdtemp(prefix="blind-relay-token-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "tokens").mkdir()
     (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
     os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
