@@ -20,7 +20,12 @@ def cabinet_of(settings: Settings, random: RandomBytes) -> KeyCabinet:
     stores: list[KeyStore] = [FileKeyStore(settings.keys, random)]
     if settings.pkcs11 is not None:
         # Here and not above: an issuer without a token needs no library for one.
-        from issuer_server.token_keys import TokenKeyStore
+        try:
+            from issuer_server.token_keys import TokenKeyStore
+        except ModuleNotFoundError:
+            raise KeyStoreError(
+                "[pkcs11] needs the library python-pkcs11: pip install 'blind-relay[issuer,pkcs11]'"
+            ) from None
 
         token = settings.pkcs11
         stores.insert(0, TokenKeyStore(token.module, token.token, token.pin_path(), settings.issuer_id))
