@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if _STATS.exists():
         seconds = json.loads(_STATS.read_text(encoding="utf-8"))["duration_by_test"]
         items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+
+
+def pytest_collection_finish() -> None:
+    """A message's layout is read once, perhaps before mutmut forked: it is read anew, by the mutant."""
+    if (wire := sys.modules.get("protocol.wire_message")) is not None:
+        wire._layouts.clear()

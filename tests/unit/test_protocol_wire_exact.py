@@ -8,8 +8,8 @@ import cbor2
 import pytest
 
 from protocol.errors import LocalProtocolError, MessageError
-from protocol.identifiers import Nonce, reader_id
-from protocol.messages import KeyOffer, Message, ReaderHello, Refusal, RefusalReason
+from protocol.identifiers import Digest, Nonce, reader_id
+from protocol.messages import KeyOffer, Message, Outcome, ReaderHello, Refusal, RefusalReason, Verdict
 from protocol.signing import SigningKey
 from tests.machines.reader_bench import key_offer
 
@@ -109,3 +109,9 @@ def test_each_field_is_named_with_its_rule() -> None:
     assert problem.startswith("The text must be 1 to 40 characters")
     for seconds in (1, 600):
         assert KeyOffer.decode(key_offer(seconds_to_live=seconds).encode()).seconds_to_live == seconds
+
+
+def test_fields_that_contradict_each_other() -> None:
+    approved = Outcome(Digest(bytes(32)), Digest(bytes(32)), Verdict.APPROVED, None)
+    for changes, without in (({5: "declined"}, None), ({}, 3), ({4: 2}, None)):
+        assert told(approved, changes, without) == ("Outcome", "has fields that contradict each other")
