@@ -9,7 +9,16 @@ import pytest
 
 from protocol.errors import LocalProtocolError, MessageError
 from protocol.identifiers import Digest, Nonce, reader_id
-from protocol.messages import KeyOffer, Message, Outcome, ReaderHello, Refusal, RefusalReason, Verdict
+from protocol.messages import (
+    KeyOffer,
+    Message,
+    Outcome,
+    PinRequest,
+    ReaderHello,
+    Refusal,
+    RefusalReason,
+    Verdict,
+)
 from protocol.signing import SigningKey
 from tests.machines.reader_bench import key_offer
 
@@ -115,3 +124,12 @@ def test_fields_that_contradict_each_other() -> None:
     approved = Outcome(Digest(bytes(32)), Digest(bytes(32)), Verdict.APPROVED, None)
     for changes, without in (({5: "declined"}, None), ({}, 3), ({4: 2}, None)):
         assert told(approved, changes, without) == ("Outcome", "has fields that contradict each other")
+
+
+NO_DIGITS = ["", "123", "12345", "12a4", "abcd", "１２３４", "12 4", b"1234", 1234, None]
+
+
+@pytest.mark.parametrize("digits", NO_DIGITS, ids=str)
+def test_digits_that_are_none(digits: object) -> None:
+    request = PinRequest(Digest(bytes(32)), Digest(bytes(32)), None, "0123", 3)
+    assert told(request, {5: digits}) == ("PinRequest.last_four", "must be 4 digits")
