@@ -15,7 +15,7 @@ modprobe -a virtio_console bluetooth hci_vhci cmac ecb
 /usr/lib/systemd/systemd-udevd --daemon
 udevadm trigger --action=add
 udevadm settle --timeout=30
-modprobe -a usbhid hid_generic evdev
+modprobe -a usbhid hid_generic evdev uinput uhid
 python3 /luggage/guest_agent.py > /dev/ttyS0 2>&1
 echo "bench: the agent ended"
 sync

@@ -23,6 +23,7 @@ from tests.journey.transcript import ProgramError
 HERE: Final = Path(__file__).resolve().parent
 GUEST_FILES: Final = (
     "guest_start.sh",
+    "fast_swiper.py",
     "guest_agent.py",
     "memory_search.py",
     "stranger.py",
