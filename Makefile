@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez test-fuzz test-crash test-crash-long test-operations test-load test-long explore bench bench-issuer lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-fuzz test-crash test-crash-long test-operations test-keys test-wheels test-load test-long explore bench bench-issuer lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -49,6 +49,12 @@ test-crash-long: $(READY) ## 200 random kills under load and a long model run: m
 
 test-operations: $(READY) ## the issuer's stop, backups and service manager on real processes
 	BLIND_RELAY_OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
+
+test-keys: $(READY) ## keys rotated, killed and retired beside real programs, also in a token (Debian: softhsm2)
+	BLIND_RELAY_KEYS=1 $(BIN)/python -m pytest tests/keys $(ARGS)
+
+test-wheels: $(READY) ## whether a 64-bit Arm reader installs without a compiler (asks the package index)
+	BLIND_RELAY_INDEX=1 $(BIN)/python -m pytest tests/packages $(ARGS)
 
 test-load: $(READY) ## a thousand phones, two hundred payments at once
 	BLIND_RELAY_LOAD=1 $(BIN)/python -m pytest tests/load -s $(ARGS)

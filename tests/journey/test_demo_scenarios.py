@@ -65,8 +65,8 @@ def demo(folder: Path, *arguments: str, typed: str | None = None, encoding: str 
 
 
 def shows(text: str, secret: str) -> bool:
-    """Whether these digits stand in the text as a number of their own."""
-    return re.search(rf"(?<![0-9]){secret}(?![0-9])", text) is not None
+    """Whether these digits stand in the text as a number of their own, and not behind a decimal point."""
+    return re.search(rf"(?<![0-9])(?<![0-9]\.){secret}(?![0-9])", text) is not None
 
 
 def check_paid(run: Run) -> None:
