@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help setup demo test test-browser test-bluez test-fuzz test-crash test-crash-long test-operations test-keys test-wheels test-load test-long explore bench bench-issuer lint types imports machines screens lock clean
+.PHONY: help setup demo test test-browser test-bluez test-fuzz test-crash test-crash-long test-operations test-keys test-wheels test-load test-defences test-long explore fuzz mutants bench bench-issuer lint types imports machines screens lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / — /'
@@ -55,6 +55,15 @@ test-keys: $(READY) ## keys rotated, killed and retired beside real programs, al
 
 test-wheels: $(READY) ## whether a 64-bit Arm reader installs without a compiler (asks the package index)
 	BLIND_RELAY_INDEX=1 $(BIN)/python -m pytest tests/packages $(ARGS)
+
+test-defences: $(READY) ## every attack's test without its defence must be red (minutes)
+	BLIND_RELAY_DEFENCES=1 $(BIN)/python -m pytest -n 2 tests/defences -rP $(ARGS)
+
+fuzz: $(BENCH_READY) ## every parser by coverage, long: make fuzz ARGS='cbor --seconds 900'
+	$(BIN)/python -m tests.fuzz.run --seconds 300 $(ARGS)
+
+mutants: $(BENCH_READY) ## mutation testing on a copy (hours): make mutants ARGS='framing'
+	$(BIN)/python -m tests.mutation.run $(ARGS)
 
 test-load: $(READY) ## a thousand phones, two hundred payments at once
 	BLIND_RELAY_LOAD=1 $(BIN)/python -m pytest tests/load -s $(ARGS)
