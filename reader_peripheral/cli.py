@@ -96,7 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     enrol = commands.add_parser("enrol", parents=[shared], help="enrol with an issuer; asks for its code")
-    enrol.add_argument("--replace", action="store_true", help="give up the present identity and issuer")
+    enrol.add_argument(
+        "--replace",
+        action="store_true",
+        help="a new identity and issuer: the present ones go once the new issuer has agreed",
+    )
     enrol.add_argument("--ca-file", metavar="FILE", help="trust the certificates in this file too")
     enrol.add_argument(
         "--allow-unencrypted-issuer", action="store_true", help="plain http to another machine"

@@ -71,7 +71,8 @@ def prepare(
 ) -> Candidate:
     """Make or take up the identity key. Raises EnrolmentError when enrolled already.
 
-    A key whose enrolment did not finish is used again; `replace` makes a new one and forgets the old issuer.
+    A key whose enrolment did not finish is used again. `replace` makes a new one, beside the identity in use:
+    that one and its issuer are given up when the new issuer has agreed, and not before.
     """
     check_transport(code.issuer_url, allow_unencrypted=unencrypted)
     # What is replaced need not be readable: a damaged file is a reason to replace it.
@@ -81,7 +82,7 @@ def prepare(
             f"This reader is enrolled with {enrolled.issuer_id}. To enrol it anew, with a new identity and"
             " without that issuer, add --replace."
         )
-    seed = None if replace else store.seed()
+    seed = store.candidate() if replace else store.seed()
     if seed is None:
         seed = random_bytes(SEED_SIZE)
         store.keep_seed(seed)
@@ -117,7 +118,8 @@ async def enrol(store: KeyStore, candidate: Candidate, tls: ssl.SSLContext | Non
     known = status == 409 and said.get("code") == "reader_already_enrolled"
     if not known and (status != 201 or said.get("reader_id") != reader_id_text(candidate.reader_id)):
         raise EnrolmentError(_refused(status, said))
-    store.pin_issuer(PinnedIssuer(code.issuer_id, code.issuer_public_key, code.issuer_url))
+    pinned = PinnedIssuer(code.issuer_id, code.issuer_public_key, code.issuer_url)
+    store.pin_issuer(pinned, candidate.key.public_key)
 
 
 def _answer(body: bytes) -> dict[str, object]:

@@ -156,8 +156,14 @@ class KeyStore(Protocol):
     def issuer(self) -> PinnedIssuer | None:
         """The pinned issuer, or None before enrolment is complete."""
 
-    def keep_seed(self, seed: bytes) -> None:
-        """Store a new identity; forgets the issuer that belonged to the old one."""
+    def candidate(self) -> bytes | None:
+        """A seed that was kept beside an enrolled identity, and is not enrolled itself."""
 
-    def pin_issuer(self, issuer: PinnedIssuer) -> None:
-        """Enrolment is complete: from now on believe this issuer."""
+    def keep_seed(self, seed: bytes) -> None:
+        """Store a new identity: beside the present one, and no more than that, where that one is enrolled."""
+
+    def pin_issuer(self, issuer: PinnedIssuer, reader: PublicKey) -> None:
+        """Enrolment is complete: from now on be `reader`, whose seed was kept, and believe this issuer.
+
+        One step: whenever the power fails, the old pair or the new one is what is there.
+        """

@@ -77,12 +77,13 @@ def write_private(path: Path, text: str) -> None:
         raise PrivateFileError(f"{path} cannot be written: {_why(path, problem)}") from None
 
 
-def remove_private(path: Path) -> None:
-    """Remove the file, if it is there. Raises PrivateFileError."""
+def move_private(source: Path, path: Path) -> None:
+    """Let one file take the place of another, for good when this returns. Raises PrivateFileError."""
     try:
-        path.unlink(missing_ok=True)
+        source.replace(path)
+        _sync(path.parent)
     except OSError as problem:
-        raise PrivateFileError(f"{path} cannot be removed: {_why(path, problem)}") from None
+        raise PrivateFileError(f"{path} cannot be written: {_why(path, problem)}") from None
 
 
 def _why(path: Path, problem: OSError) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from protocol.signing import SigningKey
 from reader_peripheral import cli
 from reader_peripheral.adapters import private_files
 from reader_peripheral.adapters.key_store import FileKeyStore
@@ -19,6 +20,7 @@ from reader_peripheral.adapters.private_files import read_private
 from reader_peripheral.commands import learn
 from reader_peripheral.settings import DisplayKind, read_settings
 from reader_peripheral.settings_text import SettingsText, _unreadable
+from tests.unit.reader_enrolment_bench import BANK
 
 # What a codec, a parser or an errno would say, and no person should have to read.
 MACHINE_WORDS = re.compile(r"codec|Errno|0x[0-9a-f]{2}\b|byte|Traceback|Error\b|JSON|\\x|column \d")
@@ -147,8 +149,11 @@ def test_a_damaged_issuer_names_file_and_line_and_is_replaced(
     path.write_bytes(content)
     path.chmod(0o600)
     assert f"{path}, line {line}: this file is damaged" in _fails(capsys, "run", "--data", str(tmp_path))
-    FileKeyStore(tmp_path).keep_seed(b"\x06" * 32)  # what `enrol --replace` begins with
-    assert FileKeyStore(tmp_path).issuer() is None
+    # What `enrol --replace` does.
+    store = FileKeyStore(tmp_path)
+    store.keep_seed(b"\x06" * 32)
+    store.pin_issuer(BANK, SigningKey.from_seed(b"\x06" * 32).public_key)
+    assert (store.seed(), store.issuer()) == (b"\x06" * 32, BANK)
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "huge"])

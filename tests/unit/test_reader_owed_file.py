@@ -13,8 +13,8 @@ from reader_peripheral import screens
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.private_files import (
     PrivateFileError,
+    move_private,
     read_private,
-    remove_private,
     write_private,
 )
 from reader_peripheral.alarms import Alarm, Alarms
@@ -40,10 +40,10 @@ def test_a_file_of_another_account_asks_for_sudo(tmp_path: Path, monkeypatch: py
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    for method in ("open", "mkdir", "unlink"):  # root, as whom tests may run, is forbidden nothing
+    for method in ("open", "mkdir", "unlink", "replace"):  # root, as whom tests may run, is forbidden nothing
         monkeypatch.setattr(Path, method, forbidden)
     monkeypatch.setattr(os, "open", forbidden)
-    for use in (read_private, remove_private, lambda path: write_private(path, "")):
+    for use in (read_private, lambda path: move_private(path, path), lambda path: write_private(path, "")):
         with pytest.raises(PrivateFileError, match="run the command with sudo"):
             use(tmp_path / "identity.seed")
 
