@@ -18,18 +18,23 @@ from protocol.identifiers import key_id, reader_id, reader_id_text
 from protocol.messages import PROTOCOL_VERSION
 from protocol.signing import SigningKey
 from reader_peripheral import enrolment, settings
+from reader_peripheral.adapters.absent_display import AbsentDisplay
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
 from reader_peripheral.adapters.service_manager import ServiceManager
 from reader_peripheral.commands import hardware, learn
 from reader_peripheral.devices import input_devices
+from reader_peripheral.input_settings import KeypadKind, SwiperKind
+from reader_peripheral.ports import Display
 from reader_peripheral.process_hardening import harden_process
-from reader_peripheral.remedies import install_extra, ours
+from reader_peripheral.remedies import guide, install_extra, ours
 from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
 from reader_peripheral.settings_file import SETTINGS_VARIABLE, SYSTEM_SETTINGS, settings_path
 from reader_peripheral.texts import Language
+
+log = logging.getLogger(__name__)
 
 _NOT_ENROLLED = (
     "This reader is not enrolled yet. Get a code from the issuer (issuer-server reader add), then run: "
@@ -190,7 +195,8 @@ def _run(options: argparse.Namespace) -> int:
     session = Session(key, issuer.issuer_id, issuer.public_key, settings.Limits(), owed.load())
     radio = _radio(place, options, devices.bluetooth.adapter)
     language = Language(options.language) if options.language else devices.display.language
-    return asyncio.run(_serve(session, key, radio, language, owed, devices))
+    display = _display(devices, language, settings_path(options.settings))
+    return asyncio.run(_serve(session, key, radio, language, owed, devices, display))
 
 
 def _radio(
@@ -212,6 +218,33 @@ def _radio(
     return BluezRadio(options.adapter or adapter)
 
 
+def _display(devices: settings.ReaderSettings, language: Language, written: Path | None) -> Display:
+    """The display of the settings. A service has no terminal to be one: a journal would keep every screen."""
+    if not os.environ.get("NOTIFY_SOCKET") or sys.stdout.isatty():
+        return hardware.display_of(devices.display, language)
+    unset = [
+        name
+        for name, kind, terminal in (
+            ("display", devices.display.kind, settings.DisplayKind.TERMINAL),
+            ("swiper", devices.swiper.kind, SwiperKind.TERMINAL),
+            ("keypad", devices.keypad.kind, KeypadKind.TERMINAL),
+        )
+        if kind is terminal
+    ]
+    if unset:
+        log.warning(
+            "Not set: %s. A service has no terminal to stand for it, so that no payment can be made. Set it"
+            " in %s as in %s; for swiper and keypad, run: %s",
+            ", ".join(unset),
+            written or SYSTEM_SETTINGS,
+            guide(),
+            ours("learn", root=True),
+        )
+    if devices.display.kind is settings.DisplayKind.TERMINAL:
+        return AbsentDisplay()
+    return hardware.display_of(devices.display, language)
+
+
 async def _serve(
     session: Session,
     key: SigningKey,
@@ -219,6 +252,7 @@ async def _serve(
     language: Language,
     owed: OwedFile,
     devices: settings.ReaderSettings,
+    display: Display,
 ) -> int:
     """Run until SIGTERM or Ctrl-C; both hang up and wipe."""
     from reader_peripheral.adapters.bless_link import BlessLink
@@ -227,7 +261,6 @@ async def _serve(
     identity = reader_id(key.public_key)
     info = gatt.ReaderInfo((PROTOCOL_VERSION,), identity, settings.MODEL_CODE, settings.FIRMWARE)
     terminal, _ = standard_terminal(language)
-    display = hardware.display_of(devices.display, language)
     swiper, keypad = input_devices(devices.swiper, devices.keypad, terminal)
     link = BlessLink(radio, info, encrypt=devices.bluetooth.encrypt)
     service = ReaderService(session, link, swiper, keypad, display, os.urandom, owed)
@@ -241,8 +274,20 @@ async def _serve(
         who = f"Reader {reader_id_text(identity)}, advertising as {gatt.device_name(identity)}"
         print(who, flush=True)
         manager.ready(who)
-        await stop.wait()
+        await _until(stop, radio)
     finally:
         manager.stopping()
         await service.stop()
     return 0
+
+
+async def _until(stop: asyncio.Event, radio: PeripheralRadio) -> None:
+    """Returns when the reader shall end; raises RadioError when its radio is gone for good."""
+    asked, lost = asyncio.create_task(stop.wait()), asyncio.create_task(radio.lost())
+    try:
+        await asyncio.wait((asked, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            lost.result()
+    finally:
+        asked.cancel()
+        lost.cancel()
