@@ -15,7 +15,7 @@ SETTINGS = "/home/reader/fast.toml"
 KEYPAD = '[keypad]\nkind = "keyboard"\nuniq = "KEYPAD0001"\n'
 # As long as settings unless said otherwise: a swipe is over half a second after its last character.
 TYPING = f'[swiper]\nkind = "keyboard"\nvendor = 0x1bad\nproduct = 1\n{KEYPAD}'
-MAGTEK = f'[swiper]\nkind = "magtek"\n{KEYPAD}'
+MAGTEK = f'[swiper]\nkind = "magtek-hid"\n{KEYPAD}'
 MOST_SWIPES = 5
 """A reader too slow for a burst says so, and the person swipes again; the processor here is emulated."""
 
@@ -31,9 +31,8 @@ def reader_with(town: BenchTown, kind: str, settings: str) -> Iterator[GuestProg
         town.guest.run("chown", "reader", node)
     town.guest.run("sh", "-c", f"cat > {SETTINGS}", user="reader", typed=settings)
     town.reader.stop()
-    town.start_reader("--settings", SETTINGS)
-    town.reader.expect("swiper .* is there")
     try:
+        town.start_reader("--settings", SETTINGS)
         yield swiper
     finally:
         swiper.kill()
