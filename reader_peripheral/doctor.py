@@ -18,7 +18,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
-from reader_peripheral.remedies import SERVICE, guide, install_extra, install_reader, let_use, ours
+from reader_peripheral.remedies import (
+    SERVICE,
+    SERVICE_ACCOUNT,
+    guide,
+    install_extra,
+    install_reader,
+    let_use,
+    ours,
+)
 from reader_peripheral.settings import DisplayKind, ReaderSettings
 
 _COMMAND_SECONDS = 5.0
@@ -248,7 +256,7 @@ def raw_devices(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]
             if MAGTEK.matches(identity)
         ]
         if nodes:
-            yield _node(machine, "swiper", str(nodes[0]), "input")
+            yield _node(machine, "swiper", str(nodes[0]), SERVICE_ACCOUNT)
         else:
             learn = ours("learn swiper", root=True)
             remedy = f"Plug it in; in keyboard mode it is another kind: {learn}"

@@ -136,6 +136,10 @@ def test_a_magtek_reader_in_hid_mode(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = by_check(doctor.raw_devices(machine, settings))["swiper"]
     assert found.level is (Level.OK if there else Level.FAULT)
     assert there or found.remedy.endswith("learn swiper")
+    monkeypatch.setattr(machine, "usable", lambda _: False)
+    monkeypatch.setattr(doctor, "let_use", lambda _, group: f"become a member of {group}")
+    found = by_check(doctor.raw_devices(machine, settings))["swiper"]
+    assert not there or found.remedy == "become a member of blind-relay", "no grab covers hidraw"
 
 
 @pytest.mark.parametrize("display", [DisplayKind.LCD_GPIO, DisplayKind.LCD, DisplayKind.SH1106])
