@@ -13,6 +13,10 @@ settings=/etc/blind-relay/reader.toml
 account=blind-relay
 unit=blind-relay-reader.service
 rules=70-blind-relay-reader.rules
+# The login prompt on the machine's own screen, and the note that it was there before.
+login=getty@tty1.service
+login_wanted=/etc/systemd/system/getty.target.wants/$login
+login_was_on=$home/tty1-had-a-login
 # bluetoothd; its bus; a venv; a font with kanji; i2cdetect, to find a display's address. Then what the reader's
 # messages name, to find out who has a line or a device: gpioinfo, fuser.
 packages=(bluez dbus python3 python3-venv fonts-misaki i2c-tools gpiod psmisc)
@@ -134,6 +138,42 @@ install_settings() {
   run install -d -m 0700 -o "$account" -g "$account" "$state"
 }
 
+# What a swiper types while nobody has grabbed it goes to the screen in front: when the machine starts, when the
+# service is stopped or starts anew, and for half a second after plugging in. No login prompt shall take it there.
+take_login_off() {
+  if [ ! -e "$login_wanted" ]; then
+    return
+  fi
+  if [ -e "$login_was_on" ]; then
+    say "The login prompt on this machine's own screen (tty1) was switched on again, and stays. A swipe may be typed into it."
+    return
+  fi
+  say "No login prompt on this machine's own screen (tty1) any more: it would take what is swiped while the reader"
+  say "does not run. Alt-F2 has another. To have it back: sudo systemctl enable --now ${login%.service}"
+  run touch "$login_was_on"
+  if ! systemd_runs; then
+    run rm -f "$login_wanted"
+  elif loginctl list-sessions --no-legend 2>/dev/null | grep -qw tty1; then
+    run systemctl disable --quiet "$login"
+    say "Somebody is logged in there now. Log out and restart the machine when you can: until then it is as it was."
+  else
+    run systemctl disable --quiet --now "$login"
+  fi
+}
+
+give_login_back() {
+  if [ ! -e "$login_was_on" ]; then
+    return
+  fi
+  say "The login prompt on this machine's own screen (tty1) is back."
+  if systemd_runs; then
+    run systemctl enable --quiet --now "$login" || true
+  else
+    run ln -sf /lib/systemd/system/getty@.service "$login_wanted"
+  fi
+  run rm -f "$login_was_on"
+}
+
 install_service() {
   run install -m 0644 "$here/packaging/$rules" "/etc/udev/rules.d/$rules"
   run install -m 0644 "$here/packaging/$unit" "/etc/systemd/system/$unit"
@@ -157,7 +197,9 @@ remove_all() {
   fi
   run rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/multi-user.target.wants/$unit" \
     "/etc/udev/rules.d/$rules" /usr/local/bin/reader-peripheral
-  run rm -rf "$home"
+  give_login_back
+  # An issuer on the same machine lives in the same place.
+  [ -e /etc/systemd/system/blind-relay-issuer.service ] || run rm -rf "$home"
   say "Removed. The reader's key is still in $state, its settings in $settings."
 }
 
@@ -171,6 +213,7 @@ check_python
 make_account
 install_programs
 install_settings
+take_login_off
 install_service
 cat <<DONE
 
