@@ -197,10 +197,22 @@ class ReaderService:
         self._carrying_out = True
         try:
             while self._queue:
-                self._carry_out(self._queue.popleft())
+                effect = self._queue.popleft()
+                try:
+                    self._carry_out(effect)
+                except Exception as problem:  # noqa: BLE001 - a device's library may raise anything
+                    log.error("%s failed: %s", type(effect).__name__, type(problem).__name__)
+                    self._fail()
         finally:
             self._carrying_out = False
+            self._queue.clear()  # nothing of this event is the next one's
         self._set_timer()
+
+    def _fail(self) -> None:
+        """End the payment, and with it the rest of what it asked for. Where none can end, the rest stays."""
+        if refusal := self._session.reader_failed(self._now()):
+            self._queue.clear()
+            self._queue.extend(refusal)
 
     def _carry_out(self, effect: fx.Effects) -> None:
         match effect:
@@ -250,7 +262,7 @@ class ReaderService:
             self._display.show(screen)
         except Exception as problem:  # noqa: BLE001 - a display's library may raise anything
             log.error("the display failed: %s", type(problem).__name__)
-            self._queue.extend(self._session.reader_failed(self._now()))
+            self._fail()
 
     def _keep_owed(self, records: tuple[OwedOutcome, ...]) -> None:
         if self._owed is None:

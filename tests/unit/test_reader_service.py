@@ -204,6 +204,56 @@ async def test_nobody_pays_by_what_the_display_does_not_show(
     await shop.service.stop()
 
 
+class BrokenError(Exception):
+    """With a text that no log shall have."""
+
+
+def broken(*_: object) -> None:
+    raise BrokenError("4000002760003184")
+
+
+@pytest.mark.parametrize(
+    ("device", "method"), [("swiper", "arm"), ("keypad", "want_pin"), ("link", "set_status")]
+)
+async def test_a_device_that_fails_ends_its_payment_and_no_other(
+    device: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    await shop.service.start()
+    if device != "keypad":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(getattr(shop, device), method, broken)
+            await shop.begin()
+    else:
+        await shop.begin()
+        shop.swiper.swipe(TRACK)
+        card, _ = await shop.card()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shop.keypad, method, broken)
+            await shop.ask_pin(card)
+    signed, refusal = await shop.next(Refusal)
+    assert refusal.reason is RefusalReason.READER_FAULT
+    assert not shop.swiper.armed
+    assert not shop.service._queue
+    assert "BrokenError" in caplog.text
+    assert "4000002760003184" not in caplog.text
+    shop.end(signed, NotSettled.REFUSED_READER_FAULT)
+    await shop.begin()
+    shop.swiper.swipe(TRACK)
+    await shop.card()
+    assert shop.link.sent.empty(), "nothing is left of the payment before"
+    await shop.service.stop()
+
+
+async def test_a_result_is_shown_though_a_device_fails(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.begin()
+    shop.swiper.swipe(TRACK)
+    card, _ = await shop.card()
+    monkeypatch.setattr(shop.swiper, "disarm", broken)
+    shop.end(card)
+    assert shop.display.screens[-1] == screens.Approved(BILL)
+
+
 async def test_what_the_phone_does_reaches_the_machine(shop: Shop) -> None:
     await shop.begin()
     shop.phone.link_lost()
