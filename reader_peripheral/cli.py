@@ -158,7 +158,12 @@ def _enrol(options: argparse.Namespace) -> int:
     )
     print(f"Reader {reader_id_text(candidate.reader_id)}")
     print(f"Issuer {code.issuer_id}, key {key_id(code.issuer_public_key).hex('-', 2)}, at {code.issuer_url}")
-    asyncio.run(enrolment.enrol(store, candidate, tls))
+    try:
+        asyncio.run(enrolment.enrol(store, candidate, tls))
+    except enrolment.EnrolmentError as problem:
+        if not options.replace:
+            raise
+        raise enrolment.EnrolmentError(f"{problem} Nothing is replaced: this reader is as it was.") from None
     print("Enrolled. The issuer's list of readers must show this reader's id.")
     return 0
 

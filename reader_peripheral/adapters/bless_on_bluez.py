@@ -10,13 +10,15 @@ does):
   bare D-Bus error.
 - StopNotify of somebody who never subscribed raises ValueError.
 - It blanks the adapter's alias whenever advertising stops, and takes for advertised what was refused.
+- What bluetoothd refuses at the start is a D-Bus error, and an answer that never comes is waited for.
 - dbus-next 0.2.3 answers with the error that a method raised, and then logs its traceback all the same.
 
 No `from __future__ import annotations` here: dbus-next reads D-Bus types from the annotations themselves.
 """
 
+import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 
 from bless.backends.bluezdbus.dbus.application import BlueZGattApplication
 from bless.backends.bluezdbus.dbus.characteristic import BlueZGattCharacteristic
@@ -29,9 +31,24 @@ from dbus_next.errors import DBusError
 from dbus_next.service import method
 from dbus_next.signature import Variant
 
+from reader_peripheral.adapters.peripheral_radio import RadioError
+from reader_peripheral.remedies import ours
+
 log = logging.getLogger(__name__)
 
 BLUEZ = "org.bluez"
+ANSWER_SECONDS: Final = 10.0
+"""So long bluetoothd has for an answer; the longest it takes is for power, below a second."""
+BUS_TROUBLE: Final = (DBusError, OSError, EOFError)
+"""What a call may end with: an error as the answer, none in time, or a bus that is gone."""
+
+
+def trouble_name(problem: BaseException) -> str:
+    """What may be logged of it."""
+    return str(problem.type) if isinstance(problem, DBusError) else type(problem).__name__
+
+
+_EXISTS = "org.bluez.Error.AlreadyExists"
 
 
 def bare_error(name: str, text: str) -> DBusError:
@@ -116,11 +133,16 @@ class Application(BlueZGattApplication):
         """The alias is the radio's to keep: bless would blank it whenever advertising stops."""
 
     async def start_advertising(self, adapter: Any) -> None:
-        """As bless does; what bluetoothd refuses is not counted as advertised."""
+        """As bless does; what bluetoothd refuses, or never answers, is not counted as advertised."""
         try:
             await super().start_advertising(adapter)
-        except DBusError:
+        except BaseException as problem:
+            path = self.advertisements[-1].path if self.advertisements else None
             self.forget_advertisements()
+            if path and isinstance(problem, DBusError) and problem.type == _EXISTS:
+                # Its answer to an earlier try never came: the next try finds the place free.
+                manager = adapter.get_interface("org.bluez.LEAdvertisingManager1")
+                await manager.call_unregister_advertisement(path)
             raise
 
     async def stop_advertising(self, adapter: Any) -> None:
@@ -128,7 +150,7 @@ class Application(BlueZGattApplication):
         advertisement = self.advertisements[-1]
         try:
             await super().stop_advertising(adapter)
-        except DBusError:
+        except BaseException:
             self.bus.unexport(advertisement.path, advertisement)
             raise
 
@@ -162,3 +184,23 @@ class BlueZServer(BlessServerBlueZDBus):
         self.app.StartNotify = lambda _: None
         self.app.StopNotify = lambda _: None
         self.adapter = await get_adapter(self.bus, self._adapter)
+
+    async def start(self, **options: Any) -> bool:
+        """As bless does; raises RadioError."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return bool(await super().start(**options))
+        except BUS_TROUBLE as problem:
+            raise RadioError(_remedy(problem)) from None
+
+
+def _remedy(problem: BaseException) -> str:
+    if isinstance(problem, DBusError) and "Maximum advertisements" in problem.text:
+        return (
+            "Another program advertises on this Bluetooth adapter, which does no more at a time. End it, or"
+            f" give the reader an adapter of its own, such as: {ours('run --adapter hci1')}"
+        )
+    return (
+        f"Bluetooth lets the reader not advertise ({trouble_name(problem)}). If it is blocked, run:"
+        f" sudo rfkill unblock bluetooth; to find out why, run: {ours('doctor')}"
+    )

@@ -64,5 +64,8 @@ class PeripheralRadio(Protocol):
     async def disconnect(self, central: str) -> None:
         """Hang up on a central; nothing happens when it is gone already."""
 
+    async def lost(self) -> None:
+        """Waits until the radio is gone for good, as long as there is one; raises RadioError then."""
+
     async def close(self) -> None:
         """Take down the server's radio and leave the adapter as it was."""

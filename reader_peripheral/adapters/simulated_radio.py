@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from bumble.device import Device
@@ -59,6 +60,10 @@ class VirtualRadio:
         """Hang up, if it is this one that is there."""
         if self._server and self._server.central == central:
             await self._server.disconnect()
+
+    async def lost(self) -> None:
+        """Never: it lives in this process."""
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
         """Off the air."""

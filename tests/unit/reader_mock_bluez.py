@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ class MockBus:
 
     def __init__(self, alias: str = "raspberrypi", powered: bool = True) -> None:
         self.properties: dict[str, Any] = {"Alias": alias, "Powered": powered}
+        self.others: dict[str, Any] = {"Paired": False, "Pairable": False}
+        self.blocked = False
+        """As with rfkill: `Powered` is not taken."""
+        self.hangs = False
+        self._stream, self._sock = BytesIO(), BytesIO()
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.calls: list[Message] = []
         self.handlers: list[Callable[[Message], None]] = []
         self.exported: list[str] = []
@@ -51,15 +58,17 @@ class MockBus:
         self.calls.append(message)
         if self.silent:
             return Message(message_type=MessageType.ERROR, reply_serial=1, error_name=NO_REPLY)
+        if self.hangs:
+            await asyncio.Event().wait()
         if message.member == "Disconnect" and not self.links.get(str(message.path), True):
             return Message(message_type=MessageType.ERROR, reply_serial=1, error_name=NOT_CONNECTED)
-        if message.member == "Set":
+        if message.member == "Set" and not (self.blocked and message.body[1] == "Powered"):
             self.properties[message.body[1]] = message.body[2].value
         body: list[Any] = []
         if message.member == "Get":
             name = message.body[1]
             link = self.links.get(str(message.path), True)
-            value = link if name == "Connected" else self.properties[name]
+            value = link if name == "Connected" else {**self.properties, **self.others}[name]
             body = [Variant("b" if isinstance(value, bool) else "s", value)]
         signature = "v" if body else ""
         return Message(message_type=MessageType.METHOD_RETURN, reply_serial=1, signature=signature, body=body)
@@ -67,15 +76,30 @@ class MockBus:
     def disconnect(self) -> None:
         self.disconnected = True
 
+    async def wait_for_disconnect(self) -> None:
+        await self.end
+
     def say_connected(self, path: str, connected: bool, interface: str = "org.bluez.Device1") -> None:
         self.links[path] = connected
+        self.say_changed(path, interface, "Connected", connected)
+
+    def say_powered(self, powered: bool) -> None:
+        self.properties["Powered"] = powered
+        self.say_changed(ADAPTER, "org.bluez.Adapter1", "Powered", powered)
+
+    def say_new(self, path: str) -> None:
+        """A device that was never seen: it is connected when it is told of."""
+        device = {"org.bluez.Device1": {"Connected": Variant("b", True), "Paired": Variant("b", False)}}
+        self.say("InterfacesAdded", "oa{sa{sv}}", [path, device])
+
+    def say_changed(self, path: str, interface: str, name: str, value: bool) -> None:
         signal = Message(
             message_type=MessageType.SIGNAL,
             path=path,
             interface="org.freedesktop.DBus.Properties",
             member="PropertiesChanged",
             signature="sa{sv}as",
-            body=[interface, {"Connected": Variant("b", connected)}, []],
+            body=[interface, {name: Variant("b", value)}, []],
         )
         for handler in self.handlers:
             handler(signal)
@@ -95,8 +119,8 @@ class MockBus:
         for handler in self.handlers:
             handler(signal)
 
-    def members(self) -> list[str]:
-        return [str(call.member) for call in self.calls]
+    def hung_up(self) -> list[str]:
+        return [str(call.path) for call in self.calls if call.member == "Disconnect"]
 
 
 class MockAdapter:
@@ -107,6 +131,7 @@ class MockAdapter:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.refuses = 0
+        self.refusal = DBusError("org.bluez.Error.Failed", "not yet")
         self.asked_for: list[str | None] = []
 
     def get_interface(self, _name: str) -> MockAdapter:
@@ -121,7 +146,7 @@ class MockAdapter:
     async def call_register_advertisement(self, _path: str, _options: object) -> None:
         if self.refuses:
             self.refuses -= 1
-            raise DBusError("org.bluez.Error.Failed", "not yet")
+            raise self.refusal
         self.log.append("advertise")
 
     async def call_unregister_advertisement(self, _path: str) -> None:
@@ -199,5 +224,5 @@ class Air:
 
 
 async def turns() -> None:
-    for _ in range(10):
+    for _ in range(50):
         await asyncio.sleep(0)

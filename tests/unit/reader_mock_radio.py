@@ -13,7 +13,12 @@ from protocol.framing import Channel, Role
 from protocol.identifiers import ReaderId
 from protocol.messages import MessageType
 from reader_peripheral.adapters.bless_link import BlessLink
-from reader_peripheral.adapters.peripheral_radio import ConnectionCallback, Writer, WriteRefused
+from reader_peripheral.adapters.peripheral_radio import (
+    ConnectionCallback,
+    RadioError,
+    Writer,
+    WriteRefused,
+)
 
 INFO = gatt.ReaderInfo((1,), ReaderId(b"readerid"), 1, (0, 1))
 
@@ -91,6 +96,7 @@ class MockRadio:
         self.hung_up: list[str] = []
         self.served: list[str] = []
         self.closed = False
+        self.gone = asyncio.Event()
         self.current: Writer | None = None
         self.writer_fails: Exception | None = None
         self._on_connection: ConnectionCallback | None = None
@@ -113,6 +119,10 @@ class MockRadio:
     async def disconnect(self, central: str) -> None:
         self.hung_up.append(central)
         self.tell(central, False)
+
+    async def lost(self) -> None:
+        await self.gone.wait()
+        raise RadioError("The radio is gone.")
 
     async def close(self) -> None:
         self.closed = True

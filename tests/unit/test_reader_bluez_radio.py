@@ -15,14 +15,12 @@ from dbus_next.service import ServiceInterface
 from dbus_next.signature import Variant
 
 from protocol import gatt
-from reader_peripheral.adapters import bless_on_bluez
-from reader_peripheral.adapters.bluez_radio import BluezRadio
-from reader_peripheral.adapters.peripheral_radio import RadioError, Writer, WriteRefused
+from reader_peripheral.adapters.peripheral_radio import Writer, WriteRefused
 from tests.unit.reader_mock_bluez import ADAPTER, OTHER, PHONE, Air, MockAdapter, MockBus, mock_bluez, turns
 
 
 @pytest.fixture
-def bus() -> MockBus:
+async def bus() -> MockBus:
     return MockBus()
 
 
@@ -216,20 +214,6 @@ async def test_lost_twice_it_is_registered_once_more(bus: MockBus, adapter: Mock
     assert adapter.log == ["application", "advertise"]
 
 
-async def test_an_advertisement_that_is_refused_is_none(bus: MockBus, adapter: MockAdapter) -> None:
-    air = await Air().up()
-    air.radio.serve(PHONE)
-    await turns()
-    adapter.refuses = 1
-    bus.say_connected(PHONE, False)
-    await turns()
-    assert air.server.app.advertisements == []
-    air.radio.serve(PHONE)
-    bus.say_connected(PHONE, False)
-    await turns()
-    assert adapter.log == ["application", "advertise", "silent", "advertise"]
-
-
 @pytest.mark.parametrize(("alias", "restored"), [("raspberrypi", "raspberrypi"), ("BR-0a1b", "")])
 async def test_the_adapters_name_is_given_back(bus: MockBus, alias: str, restored: str) -> None:
     bus.properties["Alias"] = alias
@@ -239,18 +223,3 @@ async def test_the_adapters_name_is_given_back(bus: MockBus, alias: str, restore
     assert bus.properties["Alias"] == restored
     assert bus.disconnected
     await air.radio.close()
-
-
-async def test_an_adapter_that_is_off_is_switched_on(bus: MockBus) -> None:
-    bus.properties["Powered"] = False
-    await Air().up()
-    assert bus.properties["Powered"] is True
-
-
-async def test_no_bluetooth_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def none(_bus: object, _name: str | None) -> None:
-        raise Exception("No adapter named hci0 found")
-
-    monkeypatch.setattr(bless_on_bluez, "get_adapter", none)
-    with pytest.raises(RadioError, match=r"To find out why, run: .*reader-peripheral doctor"):
-        await BluezRadio().open("BR-0a1b", lambda *_: None)
