@@ -187,7 +187,8 @@ install_service() {
     run systemctl daemon-reload
     run systemctl enable --quiet "$unit"
     # Does nothing until the reader is enrolled: the unit has a condition.
-    run systemctl restart "$unit"
+    run systemctl restart "$unit" ||
+      say "The reader does not start yet, and is tried again every few seconds. Why: sudo reader-peripheral doctor"
   else
     say "systemd does not run here: the service is in place and not started"
     run install -d /etc/systemd/system/multi-user.target.wants

@@ -20,6 +20,7 @@ class Pi:
         self.root = root
         self.systemd = systemd
         self.someone_at_the_screen = False
+        self.refuses = ""
         self.wanted = root / "getty.target.wants" / "getty@tty1.service"
         self.home = root / "opt"
         self.units = root / "system"
@@ -37,11 +38,14 @@ class Pi:
         functions = functions.replace("home=/opt/blind-relay", f"home={shlex.quote(str(self.home))}")
         stand_ins = f"""
             systemd_runs() {{ {str(self.systemd).lower()}; }}
+            here={shlex.quote(str(SCRIPT.parents[1]))}
+            udevadm() {{ true; }}
             loginctl() {{ {"echo '  1 1000 pi seat0 tty1'" if self.someone_at_the_screen else "true"}; }}
             systemctl() {{
               echo "systemctl $*"
               case $* in
                 "disable "*getty*) rm {shlex.quote(str(self.wanted))} ;;
+                "{self.refuses or "nothing"} "*) return 1 ;;
                 "enable "*getty*) touch {shlex.quote(str(self.wanted))} ;;
               esac
             }}
@@ -92,6 +96,12 @@ def test_nobody_is_thrown_out(tmp_path: Path) -> None:
     assert "systemctl disable --quiet getty@tty1.service" in said
     assert "--quiet --now" not in said
     assert "restart the machine" in said
+
+
+def test_a_reader_that_cannot_start_yet_is_installed_all_the_same(tmp_path: Path) -> None:
+    machine = Pi(tmp_path, systemd=True)
+    machine.refuses = "restart"
+    assert "sudo reader-peripheral doctor" in machine.run("install_service")
 
 
 @pytest.mark.parametrize("issuer", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from protocol.signing import SigningKey
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.enrolment import EnrolmentError, enrol
 from tests.unit.reader_enrolment_bench import BANK, SECRET, Issuer, prepared, problem, serving
+from tests.unit.test_reader_enrol import READER_COMMAND
 
 
 @pytest.fixture
@@ -51,6 +54,24 @@ async def test_a_replacement_that_is_refused_leaves_the_reader_that_works(
         with pytest.raises(EnrolmentError):
             await enrol(store, prepared(store, code, replace=True))
         assert pair(store) == before
+
+
+async def test_the_command_says_that_the_reader_is_as_it_was(
+    issuer: Issuer, store: FileKeyStore, tmp_path: Path
+) -> None:
+    before = enrolled_with_bank(store)
+    issuer.answer = problem(409, code="enrolment_code_used", title="Used")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [READER_COMMAND, "enrol", "--replace", "--data", str(tmp_path / "reader")],
+        input=issuer.code().text(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "this reader is as it was" in done.stderr) == (1, True), done.stderr
+    assert pair(store) == before
 
 
 async def test_a_replacement_whose_answer_was_lost_is_made_good_with_a_new_code(
