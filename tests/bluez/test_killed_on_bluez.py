@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.bluez.bluetooth import READER_ADAPTER, Bluetooth
 from tests.bluez.guest import GuestProgram, eventually
 from tests.bluez.town import BenchTown
@@ -34,6 +36,23 @@ def test_the_reader_is_killed(bluetooth: Bluetooth, town: BenchTown) -> None:
     assert (receipt.outcome, receipt.reason) == ("not_settled", "reader_unavailable")
     assert town.balances() == before
     check_next_payment(town)
+
+
+def test_the_reader_is_killed_after_the_pin_and_gets_the_outcome_late(town: BenchTown) -> None:
+    before = town.balances()
+    charge = charge_until_card_wanted(town)
+    town.reader.type(town.card.stripe)
+    town.reader.expect("Enter PIN")
+    town.issuer.signal(signal.SIGSTOP)
+    town.reader.type(town.card.pin)
+    town.phone.expect("PIN sealed and sent to your bank")
+    town.reader.kill()
+    town.start_reader()
+    town.reader.expect("DO NOT PAY AGAIN")
+    town.issuer.signal(signal.SIGCONT)
+    assert town.receipt(charge).outcome == "completed"
+    town.reader.expect("APPROVED")
+    assert town.balances() == (before[0] - PRICE, before[1] + PRICE)
 
 
 def test_the_phone_is_killed(town: BenchTown) -> None:
@@ -69,6 +88,19 @@ def test_out_of_range_and_back_the_payment_goes_on(bluetooth: Bluetooth, town: B
     bluetooth.room.type("meet")
     town.phone.expect("going on where it stopped")
     town.reader.type(town.card.pin)
+    assert town.receipt(charge).outcome == "completed"
+
+
+def test_the_adapter_is_unplugged_and_the_payment_goes_on(bluetooth: Bluetooth, town: BenchTown) -> None:
+    charge = charge_until_card_wanted(town)
+    bluetooth.room.type("unplug")
+    town.reader.expect("the Bluetooth adapter is gone")
+    town.phone.expect("Connection to the card reader lost")
+    bluetooth.room.type("plug")
+    town.reader.expect("Bluetooth is back")
+    town.phone.expect("going on where it stopped")
+    town.reader.type(town.card.stripe)
+    town.type_pin()
     assert town.receipt(charge).outcome == "completed"
 
 
