@@ -21,6 +21,7 @@ from protocol.errors import FramingError, LocalProtocolError
 from protocol.frames import Hello, parse
 from protocol.framing import Channel, Role
 from protocol.messages import MessageType
+from reader_peripheral.adapters.note_budget import NoteBudget
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, WriteRefused
 from reader_peripheral.ports import LinkHandlers
 
@@ -55,6 +56,7 @@ class BlessLink:
         self._mtu: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._notes = NoteBudget(log)
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
 
@@ -144,6 +146,9 @@ class BlessLink:
                 # Only who begins with HELLO is served: until then nobody is kept out for him.
                 if not _is_hello(bytes(value)):
                     return self._turn_away(writer.central, bytes(value))
+                if self._place_is_kept(writer.central, bytes(value)):
+                    self._show_out(writer.central)
+                    return WriteRefused.BUSY
                 self._radio.serve(writer.central)
                 self._on_connection(writer.central, True)
             if writer.central != self._central:
@@ -178,6 +183,18 @@ class BlessLink:
                     asyncio.get_running_loop().call_soon(self._handlers.link_lost)
         self._after()
 
+    def _place_is_kept(self, central: str, value: bytes) -> bool:
+        """Whether this HELLO would end a payment whose phone may still come back.
+
+        Not so from the phone's own address: there the phone itself was started anew. One that has a new
+        address since then waits until the session is forgotten.
+        """
+        away = self._channel.session
+        if self._status in _NO_PAYMENT or not away or self._last_central in (None, central):
+            return False
+        hello = parse(value)
+        return isinstance(hello, Hello) and hello.session != away
+
     def _turn_away(self, central: str, value: bytes) -> WriteRefused | None:
         """What a central that is not served wrote in place of HELLO; None when it is answered with ERROR."""
         if central == self._last_central:
@@ -188,7 +205,7 @@ class BlessLink:
         asked.connected(self._now(), gatt.LARGEST_VALUE)
         for event in asked.receive(value, self._now()):
             if isinstance(event, GreetingFailed) and central not in self._leaving:
-                log.warning("someone connected and did not say hello: %s", event.code.name)
+                self._note("someone connected and did not say hello: %s", event.code.name)
         self._leave(central)
         if self._status not in _NO_PAYMENT:
             # Whoever subscribed hears a notification: the phone that is coming back would end its session.
@@ -199,7 +216,7 @@ class BlessLink:
 
     def _show_out(self, central: str) -> None:
         if central not in self._leaving:
-            log.warning("a second phone is refused while the first is served")
+            self._note("a second phone is refused while the first is served")
             self._leave(central)
 
     def _leave(self, central: str) -> None:
@@ -226,13 +243,16 @@ class BlessLink:
     def _on_unused(self) -> None:
         self._unused = None
         if self._central is not None:
-            log.warning("a phone brought no payment for %g seconds: it makes room", UNUSED_SECONDS)
+            self._note("a phone brought no payment for %g seconds: it makes room", UNUSED_SECONDS)
             self._spawn(self._radio.disconnect(self._central))
 
     # The channel.
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def _note(self, text: str, *values: object) -> None:
+        self._notes.warning(self._now(), text, *values)
 
     def _largest_value(self) -> int:
         return gatt.LARGEST_VALUE if self._mtu is None else gatt.largest_value(self._mtu)
@@ -262,11 +282,11 @@ class BlessLink:
                 case Cancelled():
                     handlers.cancelled()
                 case PeerFailed(code, told):
-                    log.warning("the session broke: %s, %s", code.name, "by the phone" if told else "by us")
+                    self._note("the session broke: %s, %s", code.name, "by the phone" if told else "by us")
                     handlers.session_over()
                     self._spawn(self._hang_up())
                 case GreetingFailed(code):
-                    log.warning("someone connected and did not say hello: %s", code.name)
+                    self._note("someone connected and did not say hello: %s", code.name)
                     self._spawn(self._hang_up())
                 case _:
                     pass  # deliveries and the phone's signs of life change nothing here
@@ -323,10 +343,10 @@ class BlessLink:
             self._server.get_characteristic(uuid).value = bytearray(value)
             told = self._server.update_value(gatt.SERVICE_UUID, uuid)
         except Exception as problem:  # noqa: BLE001 - a lost notification is asked for again; see framing
-            log.warning("a notification failed: %s", type(problem).__name__)
+            self._note("a notification failed: %s", type(problem).__name__)
             return
         if told is False:
-            log.warning("a notification was not taken")
+            self._note("a notification was not taken")
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

@@ -115,6 +115,51 @@ async def test_in_the_resume_window_a_stranger_changes_nothing(
     assert handlers.told == ["started", "lost", "resumed"]
 
 
+async def test_in_the_resume_window_a_strangers_hello_ends_no_payment(
+    radio: MockRadio, handlers: Handlers, link: BlessLink
+) -> None:
+    phone = QuietPhone(radio)
+    await phone.join(handlers, "started")
+    link.set_status(gatt.Status.WAITING_FOR_CARD)
+    phone.hang_up()
+    for known in (False, True):
+        with pytest.raises(Refused) as refusal:
+            radio.write(STRANGER, Hello(VERSION, known, 510, 99, 0, 0).encode())
+        assert refusal.value.why is WriteRefused.BUSY
+    await soon(lambda: radio.hung_up == [STRANGER])
+    assert (radio.served, errors(radio)) == ([phone.address], [])
+    await phone.join(handlers, "resumed")
+    # Once its window is over, whoever comes is served.
+    phone.hang_up()
+    await asyncio.sleep(0)
+    link.forget_session()
+    await QuietPhone(radio, address=STRANGER, session=99).join(handlers, "started")
+    assert handlers.told == ["started", "lost", "resumed", "lost", "started"]
+
+
+async def test_a_phone_that_was_started_anew_in_a_payment_starts_at_once(
+    radio: MockRadio, handlers: Handlers, link: BlessLink
+) -> None:
+    phone = QuietPhone(radio)
+    await phone.join(handlers, "started")
+    link.set_status(gatt.Status.WAITING_FOR_CARD)
+    phone.hang_up()
+    await QuietPhone(radio, session=8).join(handlers, "started")
+    assert handlers.told == ["started", "lost", "started"]
+    assert radio.hung_up == []
+
+
+async def test_a_crowd_of_strangers_fills_no_log(
+    radio: MockRadio, handlers: Handlers, link: BlessLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(100):
+        radio.write(f"{STRANGER} {number}", b"noise")
+        await asyncio.sleep(0)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 30
+    assert lines[-1].endswith("; more of this are not told for a while")
+
+
 async def test_what_the_phone_wrote_before_its_link_broke_ends_nothing(
     radio: MockRadio, handlers: Handlers, link: BlessLink
 ) -> None:
