@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,7 +25,11 @@ from reader_peripheral.matrix_keys import Contact, MatrixKeys
 from reader_peripheral.ports import Key
 from reader_peripheral.remedies import let_use
 
+log = logging.getLogger(__name__)
+
 SCAN_SECONDS: Final = 0.005
+RETRY_SECONDS: Final = 1.0
+"""After a reading that failed: a line of a failing expander must not keep the loop busy."""
 _CONSUMER: Final = "blind-relay keypad"
 
 
@@ -118,6 +123,7 @@ class GpioKeypad:
         self._wires: Wires | None = None
         self._on_key: Callable[[Key], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._failing = False
 
     async def open(self, on_key: Callable[[Key], None]) -> None:
         """Take the lines; raises KeypadError."""
@@ -140,30 +146,51 @@ class GpioKeypad:
             self._wires.close()
             self._wires = None
 
+    def _read(self, look: Callable[[], None]) -> None:
+        """Look at the wires; what the chip refuses is tried again until it works, and told once."""
+        if self._wires is None:
+            return
+        try:
+            look()
+        except OSError as problem:
+            if not self._failing:
+                self._failing = True
+                log.error("the keypad cannot be read (%s): trying until it can", problem.strerror)
+            # A scan, not a rest: the key that is down must not count again, nor stay down once it is up.
+            self._again(RETRY_SECONDS, self._scan)
+        else:
+            if self._failing:
+                self._failing = False
+                log.warning("the keypad can be read again")
+
+    def _again(self, seconds: float, look: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._read, look)
+
     def _rest(self) -> None:
         """Wait for an edge; or go on scanning, if a key is down already."""
         if self._wires is None:
             return
-        loop = asyncio.get_running_loop()
         if self._wires.rest():
-            self._timer = loop.call_later(SCAN_SECONDS, self._scan)
+            self._again(SCAN_SECONDS, self._scan)
         else:
             self._timer = None
-            loop.add_reader(self._wires.fileno(), self._on_edge)
+            asyncio.get_running_loop().add_reader(self._wires.fileno(), self._on_edge)
 
     def _on_edge(self) -> None:
         """A key goes down: from now on the clock drives the scans, whose edges are our own."""
         if self._wires is not None:
             asyncio.get_running_loop().remove_reader(self._wires.fileno())
-            self._scan()
+            self._read(self._scan)
 
     def _scan(self) -> None:
         if self._wires is None:
             return
         key = self._matrix.scanned(self._wires.scan())
-        if key is not None and self._on_key is not None:
-            self._on_key(key)
         if self._matrix.at_rest:
             self._rest()
         else:
-            self._timer = asyncio.get_running_loop().call_later(SCAN_SECONDS, self._scan)
+            self._again(SCAN_SECONDS, self._scan)
+        if key is not None and self._on_key is not None:
+            self._on_key(key)

@@ -21,14 +21,13 @@ class ServiceManager:
         self._task: asyncio.Task[None] | None = None
 
     def ready(self, status: str) -> None:
-        """Started; from now on the loop shows that it turns, as often as the watchdog wants."""
+        """Started, with a line for `systemctl status`.
+
+        From now on the loop shows that it turns, as often as the watchdog wants.
+        """
         self._say(f"READY=1\nSTATUS={_line(status)}")
         if self._address and self._alive_every is not None:
             self._task = asyncio.get_running_loop().create_task(self._keep_alive(self._alive_every))
-
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`. Never a merchant, an amount or a card."""
-        self._say(f"STATUS={_line(text)}")
 
     def stopping(self) -> None:
         """The end has begun."""

@@ -5,6 +5,8 @@ Debian's kernel has no GPIO simulator, so that real lines are only on a real hea
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import Mapping, Sequence
 from unittest.mock import create_autospec
 
@@ -12,8 +14,12 @@ import gpiod
 import pytest
 from gpiod.line import Bias, Direction, Drive, Edge, Value
 
-from reader_peripheral.adapters.gpio_keypad import GpioWires
-from reader_peripheral.matrix_keys import Contact
+from reader_peripheral.adapters import gpio_keypad
+from reader_peripheral.adapters.gpio_keypad import GpioKeypad, GpioWires
+from reader_peripheral.input_settings import KeypadKind, KeypadSettings
+from reader_peripheral.matrix_keys import STABLE_SCANS, Contact
+from reader_peripheral.ports import Key
+from tests.unit.reader_input_fakes import FakeWires
 
 ROWS, COLUMNS = (5, 6, 13, 19), (12, 16, 20)
 
@@ -100,3 +106,51 @@ def test_resting_forgets_the_edges_of_our_own_scans_and_sees_a_key_that_is_down(
     assert not wires.rest()
     wires.close()
     matrix.request.release.assert_called_once_with()
+
+
+class FailingWires(FakeWires):
+    """Lines of an expander that does not answer at times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 0
+
+    def scan(self) -> frozenset[Contact]:
+        if self.failures:
+            self.failures -= 1
+            self._moved.set()
+            raise OSError(errno.EREMOTEIO, "Remote I/O error")
+        return super().scan()
+
+
+async def test_a_reading_that_fails_is_tried_again_told_once_and_counts_no_key_twice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gpio_keypad, "RETRY_SECONDS", 0.002)
+    wires, keys = FailingWires(), list[Key]()
+    settings = KeypadSettings(KeypadKind.GPIO, row_lines=(5, 6, 13, 19), column_lines=(12, 16, 20, 21))
+    keypad = GpioKeypad(settings, lambda: wires)
+    contacts = {key: contact for contact, key in settings.printed.keys.items()}
+    await keypad.open(keys.append)
+    wires.failures = 3
+    wires.set(contacts[Key.DIGIT_5])
+    await wires.wait_for(lambda: wires.scans >= STABLE_SCANS)
+    await asyncio.sleep(0)
+    assert keys == [Key.DIGIT_5]
+    wires.failures = 2  # while it is down
+    scans = wires.scans
+    await wires.wait_for(lambda: wires.scans >= scans + STABLE_SCANS + 1)
+    rests, wires.failures = wires.rests, 1  # while it goes up
+    wires.set()
+    await wires.wait_for(lambda: wires.rests > rests)
+    wires.set(contacts[Key.DIGIT_5])
+    scans = wires.scans
+    await wires.wait_for(lambda: wires.scans >= scans + STABLE_SCANS + 1)
+    assert keys == [Key.DIGIT_5] * 2
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:2] == [
+        "the keypad cannot be read (Remote I/O error): trying until it can",
+        "the keypad can be read again",
+    ]
+    assert len(told) == 6, "once for each time"
+    await keypad.close()

@@ -25,11 +25,12 @@ async def test_ready_alive_and_stopping(tmp_path: Path) -> None:
         for _ in range(3):
             assert await loop.sock_recv(manager, 100) == b"WATCHDOG=1"
         told.stopping()
-        told.status("bye")
-        last = [await loop.sock_recv(manager, 100)]
-        while last[-1] != b"STATUS=bye":
-            last.append(await loop.sock_recv(manager, 100))
-        assert last[-2] == b"STOPPING=1"
+        while (last := await loop.sock_recv(manager, 100)) == b"WATCHDOG=1":
+            pass
+        assert last == b"STOPPING=1"
+        await asyncio.sleep(0.03)  # no sign of life after it
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
 
 
 @pytest.mark.parametrize(
