@@ -20,6 +20,7 @@ from protocol.messages import MessageType
 from protocol.signing import SigningKey
 from reader_peripheral import cli, settings
 from reader_peripheral.adapters.owed_file import OwedFile
+from reader_peripheral.commands import hardware
 from reader_peripheral.session import Session
 from reader_peripheral.texts import Language
 from tests.unit.reader_mock_radio import Handlers, MockRadio, Phone, started_link
@@ -62,9 +63,12 @@ async def test_encryption_is_as_the_settings_say_and_sigterm_hangs_up(
     owed = OwedFile(tmp_path)
     session = Session(KEY, IssuerId("bank"), KEY.public_key, settings.Limits(), owed.load())
     devices = settings.ReaderSettings(bluetooth=settings.BluetoothSettings(encrypt=encrypt))
+    display = hardware.display_of(devices.display, Language.ENGLISH)
     with Path(os.devnull).open() as nobody:  # noqa: ASYNC230 - it is there at once
         monkeypatch.setattr(sys, "stdin", nobody)
-        serving = asyncio.create_task(cli._serve(session, KEY, radio, Language.ENGLISH, owed, devices))
+        serving = asyncio.create_task(
+            cli._serve(session, KEY, radio, Language.ENGLISH, owed, devices, display)
+        )
         await soon(lambda: radio.server.started)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await asyncio.wait_for(serving, 10) == 0
