@@ -27,6 +27,7 @@ class Wire:
         """None: fair."""
         self.frames = 0
         """Frames that passed either way since the weather came."""
+        self.cuts_made = 0
         self.on_frame: Callable[[int], None] = lambda number: None
         self._away_until = 0.0
         self._open: set[asyncio.StreamWriter] = set()
@@ -109,6 +110,7 @@ class Wire:
             sink.transport.set_write_buffer_limits(high=0)  # drained is then: all of it has left
             sink.write(frame if cut.where is Where.AFTER else frame[: len(frame) // 2])
             await sink.drain()
+        self.cuts_made += 1
         self.cut(cut.away if self.weather else 0.0)
 
 
@@ -130,6 +132,7 @@ class Air:
         self._ether = ether
         self._weather: Weather | None = weather
         self.values = 0
+        self.cuts_made = 0
         self._airwaves: Any = ether._airwaves
         self._send = self._airwaves.send_acl_data
         self._airwaves.send_acl_data = self._count
@@ -168,9 +171,9 @@ class Air:
             loop.call_soon(self._lose, cut)
 
     def _lose(self, cut: Cut) -> None:
-        if self._weather is None:
-            return
-        if cut.away:
+        self.cuts_made += 1
+        # Where the payment was over with this value, the cut still comes, and the next one has to outlive it.
+        if cut.away and self._weather is not None:
             self._ether.part()
             asyncio.get_running_loop().call_later(cut.away, self._ether.meet)
         else:

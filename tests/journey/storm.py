@@ -40,7 +40,7 @@ from reader_peripheral.settings import FIRMWARE, MODEL_CODE, Limits
 from tests.journey.bad_network import Air, Wire
 from tests.journey.parties import JPY, Issuer, Phone, Reader, Times
 from tests.journey.person import Person
-from tests.journey.weather import SWEPT_FROM, Mood, Weather
+from tests.journey.weather import MTUS, SWEPT_FROM, Length, Mood, Weather
 from virtual_radio.bleak_backend import backends
 from virtual_radio.ether import Ether
 
@@ -84,6 +84,8 @@ class Report:
     seconds: float
     values: int
     frames: int
+    cuts: int
+    """Those that were made; a payment that ends early meets no further ones."""
     faults: tuple[str, ...]
 
 
@@ -180,11 +182,14 @@ class Lane:
                 faults.append(f"it hung: {error}")
             if phones[-1]._task is not None and phones[-1]._task.done():
                 faults.append(f"the phone's program ended: {phones[-1]._task}")
+        cuts = air.cuts_made + wire.cuts_made
+        if weather.seed >= SWEPT_FROM and not cuts:
+            faults.append("its cut was not made: nothing passed at that place")
         stalled = sum(late for at, late in stalls if at > began)
         if faults and stalled:
             faults.append(f"and the machine gave this process no turn for {stalled:.1f} s of it")
         said = "nothing" if ending is None else str(ending)
-        return Report(weather, outcome, said, seconds, values, frames, tuple(faults))
+        return Report(weather, outcome, said, seconds, values, frames, cuts, tuple(faults))
 
     def _reader(self, link: BlessLink, person: Person) -> Reader:
         seed = self._keys.seed()
@@ -356,6 +361,19 @@ async def weather_through(
             yield report
         watch.cancel()
         await everybody
+
+
+async def measured(folder: Path, times: int = 3) -> dict[int, Length]:
+    """How long a calm payment is at each MTU: the shortest of some, since a stall adds an acknowledgement."""
+    calm = [Weather(mtu=mtu) for mtu in MTUS for _ in range(times)]
+    reports = [report async for report in weather_through(folder, calm, side_by_side=2)]
+    for report in reports:
+        assert (report.outcome, report.faults) == ("completed", ()), f"in fair weather: {report}"
+    lengths = {mtu: [report for report in reports if report.weather.mtu == mtu] for mtu in MTUS}
+    return {
+        mtu: Length(min(each.values for each in those), min(each.frames for each in those))
+        for mtu, those in lengths.items()
+    }
 
 
 stalls: list[tuple[float, float]] = []

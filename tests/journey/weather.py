@@ -10,14 +10,9 @@ from typing import Final
 
 from virtual_radio.conditions import RadioConditions
 
-RADIO_VALUES: Final = 45
-"""About as many values pass between phone and reader in a payment at a large MTU, hellos included."""
-RADIO_VALUES_SMALL_MTU: Final = 330
-"""The same at MTU 23."""
-WIRE_FRAMES: Final = 24
-"""About as many WebSocket frames pass between phone and issuer, acknowledgements included."""
-
-
+MTUS: Final = (23, 100, 185, 247, 517)
+"""Those that payments are drawn with."""
+SWEPT_MTUS: Final = (517, 100, 23)
 SWEPT_FROM: Final = 1_000_000
 """Numbers from here on are no seeds but places in :func:`sweep`."""
 
@@ -29,6 +24,20 @@ class Where(Enum):
     INSIDE = "inside"
     """Half of it is through. On the air nothing is ever half through: there it is BEFORE."""
     AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """What passes in a calm payment: cuts further on would cut nothing."""
+
+    values: int
+    """Between phone and reader, hellos included."""
+    frames: int
+    """On the WebSocket between phone and issuer, acknowledgements included."""
+
+
+Lengths = Mapping[int, Length]
+"""By MTU, as storm.py measures them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,8 @@ class Weather:
         return ", ".join(parts)
 
 
-def draw(seed: int) -> Weather:
-    """The weather of a seed: the same seed, the same weather."""
+def draw(seed: int, lengths: Lengths) -> Weather:
+    """The weather of a seed: the same seed and lengths, the same weather."""
     chance = random.Random(seed)
     interval = chance.choice((0.0, 0.0, 0.0075, 0.015, 0.03))
     # At MTU 23 a payment takes some 300 round trips: on a slow link that is patience, not weather.
@@ -91,41 +100,45 @@ def draw(seed: int) -> Weather:
         lost_notifications=chance.choice((0.0, 0.0, 0.0, 0.02, 0.1)),
         seed=seed,
     )
-    values = RADIO_VALUES_SMALL_MTU if mtu == 23 else RADIO_VALUES
+    length = lengths[mtu]
     return Weather(
         seed,
         chance.choices(list(Mood), (18, 1, 1, 0.5))[0],
         chance.choice((0.0, 0.0, 0.05, 0.4)),
         radio,
         mtu,
-        _cuts(chance, values, (Where.BEFORE, Where.AFTER)),
-        _cuts(chance, WIRE_FRAMES, tuple(Where)),
+        _cuts(chance, length.values, (Where.BEFORE, Where.AFTER)),
+        _cuts(chance, length.frames, tuple(Where)),
         chance.choice((0.0, 0.0, 0.005, 0.05)),
-        chance.randrange(3, WIRE_FRAMES) if chance.random() < 0.1 else None,
+        _place(chance, 3, length.frames) if chance.random() < 0.1 else None,
     )
+
+
+def _place(chance: random.Random, first: int, last: int) -> int:
+    """One draw whatever the length: the rest of the weather does not hang on it."""
+    return first + int(chance.random() * (last - first + 1))
 
 
 def _cuts(chance: random.Random, last: int, places: tuple[Where, ...]) -> dict[int, Cut]:
     return {
-        chance.randint(1, last): Cut(chance.choice(places), chance.choice((0.0, 0.0, 0.2, 1.0, 4.0)))
+        _place(chance, 1, last): Cut(chance.choice(places), chance.choice((0.0, 0.0, 0.2, 1.0, 4.0)))
         for _ in range(chance.choice((0, 1, 1, 2, 3)))
     }
 
 
-def sweep() -> list[Weather]:
-    """One cut at every value on the air and at every frame on the wire, before and after (inside) it."""
-    calm = Weather()
-    air = [
-        replace(calm, seed=seed, radio_cuts={at: Cut(where)})
-        for seed, (at, where) in enumerate(
-            ((at, where) for at in range(1, RADIO_VALUES + 1) for where in (Where.BEFORE, Where.AFTER)),
-            start=SWEPT_FROM,
-        )
-    ]
-    wire = [
-        replace(calm, seed=seed, wire_cuts={at: Cut(where)})
-        for seed, (at, where) in enumerate(
-            ((at, where) for at in range(1, WIRE_FRAMES + 1) for where in Where), start=2_000_000
-        )
-    ]
-    return air + wire
+def sweep(lengths: Lengths) -> list[Weather]:
+    """One cut at every value on the air and at every frame on the wire, before and after (inside) it.
+
+    Their numbers say MTU, place and side, so that they stay the same when a payment's length does not.
+    """
+    swept = []
+    for mtu in SWEPT_MTUS:
+        calm, on_air, on_wire = Weather(mtu=mtu), SWEPT_FROM + 1000 * mtu, 2 * SWEPT_FROM + 1000 * mtu
+        for at in range(1, lengths[mtu].values + 1):
+            for side, where in enumerate((Where.BEFORE, Where.AFTER)):
+                swept.append(replace(calm, seed=on_air + 2 * at + side, radio_cuts={at: Cut(where)}))
+        for at in range(1, lengths[mtu].frames + 1):
+            for side, where in enumerate(Where):
+                swept.append(replace(calm, seed=on_wire + 3 * at + side, wire_cuts={at: Cut(where)}))
+    assert len({weather.seed for weather in swept}) == len(swept)
+    return swept

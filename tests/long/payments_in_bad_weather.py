@@ -1,7 +1,9 @@
 """Hundreds of payments in seeded bad weather: `python -m tests.long.payments_in_bad_weather --runs 400`.
 
-Prints what became of them, and every one that broke a rule with the command that does it again. Exit status
-1 where there is one. `--sweep` cuts once at every value on the air and at every frame on the wire instead.
+Measures first how long a calm payment is at each MTU, so that every cut falls within it. Prints what became
+of them, and every one that broke a rule with the command that does it again; exit status 1 if there is one.
+`--sweep` cuts once at every value on the air and at every frame on the wire instead, at three sizes of MTU; a
+cut that was not made breaks a rule too.
 """
 
 from __future__ import annotations
@@ -15,11 +17,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from tests.journey.storm import Report, weather_through
-from tests.journey.weather import Weather, draw, sweep
+from tests.journey.storm import Report, measured, weather_through
+from tests.journey.weather import Lengths, Weather, draw, sweep
 
 
 def main() -> int:
@@ -35,23 +36,30 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="a line for each run")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
+    reports, lengths = asyncio.run(_run(arguments))
+    return _sum_up(reports, lengths, arguments)
+
+
+def _weathers(lengths: Lengths, arguments: argparse.Namespace) -> list[Weather]:
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
-    weathers = sweep() if arguments.sweep else [draw(seed) for seed in seeds]
+    weathers = sweep(lengths) if arguments.sweep else [draw(seed, lengths) for seed in seeds]
     if arguments.sweep and arguments.seed >= 1_000_000:
         weathers = [weather for weather in weathers if weather.seed == arguments.seed]
-    weathers = [weather for weather in weathers for _ in range(arguments.times)]
-    reports = asyncio.run(_run(weathers, arguments))
-    return _sum_up(reports, arguments)
+    return [weather for weather in weathers for _ in range(arguments.times)]
 
 
-async def _run(weathers: Iterable[Weather], arguments: argparse.Namespace) -> list[Report]:
+async def _run(arguments: argparse.Namespace) -> tuple[list[Report], Lengths]:
     reports = []
-    with tempfile.TemporaryDirectory() as folder:
-        async for report in weather_through(Path(folder), weathers, arguments.side_by_side):
+    with tempfile.TemporaryDirectory() as calm, tempfile.TemporaryDirectory() as storm:
+        lengths = await measured(Path(calm))
+        for mtu, length in lengths.items():
+            print(f"a calm payment at MTU {mtu}: {length.values} values, {length.frames} frames", flush=True)
+        weathers = _weathers(lengths, arguments)
+        async for report in weather_through(Path(storm), weathers, arguments.side_by_side):
             reports.append(report)
             if report.faults or arguments.verbose:
                 print(_line(report, arguments.sweep), flush=True)
-    return reports
+    return reports, lengths
 
 
 def _line(report: Report, swept: bool) -> str:
@@ -67,7 +75,7 @@ def _line(report: Report, swept: bool) -> str:
     return text
 
 
-def _sum_up(reports: list[Report], arguments: argparse.Namespace) -> int:
+def _sum_up(reports: list[Report], lengths: Lengths, arguments: argparse.Namespace) -> int:
     outcomes = collections.Counter(report.outcome for report in reports)
     failed = [report for report in reports if report.faults]
     seconds = [report.seconds for report in reports]
@@ -77,6 +85,13 @@ def _sum_up(reports: list[Report], arguments: argparse.Namespace) -> int:
         "outcomes": dict(outcomes.most_common()),
         "seconds_median": round(statistics.median(seconds), 2),
         "seconds_longest": round(max(seconds), 2),
+        "cuts_made": sum(report.cuts for report in reports),
+        "cuts_drawn": sum(len(r.weather.radio_cuts) + len(r.weather.wire_cuts) for r in reports),
+        "by_mtu": {
+            mtu: {"values": length.values, "frames": length.frames}
+            | {"payments": sum(report.weather.mtu == mtu for report in reports)}
+            for mtu, length in lengths.items()
+        },
         "rules_broken": len(failed),
         "seeds_of_those": [report.weather.seed for report in failed],
     }
