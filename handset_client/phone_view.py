@@ -28,6 +28,7 @@ from handset_client.past_payments import PastPayment
 from handset_client.preferences import Preferences
 from handset_client.wording import (
     Language,
+    doubt_text,
     ending_text,
     notice_text,
     reason_text,
@@ -124,6 +125,7 @@ class PhoneView:
         self._past = collections.deque(history, HISTORY_SHOWN)
         self._current: _Current | None = None
         self._receipt: PastPayment | None = None
+        self._unread: list[PastPayment] = []
         self._issuer = Light.BUSY
         self._issuer_notice: Notice | None = None
         self._number = ""
@@ -142,12 +144,14 @@ class PhoneView:
     def ask(self, request: PaymentRequest, until: float) -> None:
         """A request to decide by `until`."""
         self._current = _Current(request, until)
-        self._receipt = None
         self._reader, self._reader_notice = Light.BUSY, None
         if self._passing is not None and self._passing[1] == Notice(
             NoticeKind.PAYMENT_WAITING, request.merchant_name
         ):
             self._passing = None  # it waits no more
+        if self._receipt is not None:  # nobody has closed it, and perhaps nobody has seen it
+            unread, self._receipt = self._receipt, None
+            self._set_aside(unread)
 
     def tell(self, what: Progress | Notice) -> None:
         """A step, or a notice."""
@@ -171,7 +175,7 @@ class PhoneView:
             self._current, self._receipt = None, past
             self._reader, self._reader_notice = Light.OFF, None
         else:
-            self._pass(ending)
+            self._set_aside(past)
 
     def amend(self, ending: Ending) -> None:
         """How a payment in doubt ended: in the history, and on its receipt or in passing."""
@@ -179,6 +183,7 @@ class PhoneView:
         for place, past in enumerate(self._past):
             if past.payment_id == payment_id:
                 self._past[place] = replace(past, ending=ending)
+        self._unread = [past for past in self._unread if past.payment_id != payment_id]
         if self._receipt is not None and self._receipt.payment_id == payment_id:
             self._receipt = replace(self._receipt, ending=ending)
         else:
@@ -198,7 +203,8 @@ class PhoneView:
         return True
 
     def close_receipt(self, payment_id: PaymentId) -> None:
-        """The receipt was read."""
+        """The receipt was read, or the word of doubt that is left of it."""
+        self._unread = [past for past in self._unread if past.payment_id != payment_id]
         if self._receipt is not None and self._receipt.payment_id == payment_id:
             self._receipt = None
 
@@ -223,6 +229,10 @@ class PhoneView:
             "reader": {"light": self._reader.value, "text": self._reader_text()},
             "payment": None if self._current is None else self._payment(self._current, now),
             "receipt": None if self._receipt is None else self._past_payment(self._receipt),
+            "doubts": [
+                {"id": past.payment_id, "text": doubt_text(past.ending, self.language)}
+                for past in self._unread
+            ],
             "notice": self._notice(),
             "history": [self._past_payment(past) for past in self._past],
             "readers": {
@@ -266,6 +276,13 @@ class PhoneView:
             self._reader, self._reader_notice = Light.ON, notice
         else:
             self._reader_notice = notice
+
+    def _set_aside(self, past: PastPayment) -> None:
+        """An end that has no receipt on show: doubt stays until the person puts it away, the rest passes."""
+        if past.ending.end.in_doubt:
+            self._unread.append(past)
+        else:
+            self._pass(past.ending)
 
     def _pass(self, what: Notice | Ending | Amend) -> None:
         self._passed += 1

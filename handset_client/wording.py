@@ -22,6 +22,7 @@ __all__ = [
     "STEPS",
     "Language",
     "amended_text",
+    "doubt_text",
     "ending_text",
     "notice_text",
     "page_texts",
@@ -55,6 +56,7 @@ class _Texts(Protocol):
     WITH_CARD: str
     WHICH_READER: str
     ENDINGS: Mapping[End, tuple[str, str]]
+    DOUBTS: Mapping[End, str]
     AMENDED: str
     TERMINAL: Mapping[str, str]
     PAGE: Mapping[str, str]
@@ -116,6 +118,12 @@ def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[
     why, next_step = reason_text(ending.reason, language, ending.reader_id)
     happened, advice = texts.ENDINGS[ending.end]
     return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
+
+
+def doubt_text(ending: Ending, language: Language = Language.ENGLISH) -> str:
+    """One line for a payment in doubt that stands beside another: which it is, and not to pay it again."""
+    line = _TEXTS[language].DOUBTS[ending.end]
+    return line.format(amount=format_money(ending.request.amount), merchant=ending.request.merchant_name)
 
 
 def amended_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[str, str]:

@@ -19,7 +19,10 @@ let view = null;
 let viewKey = null;
 let connection = "connecting";
 let snackNumber = 0; // on show, or closed by the person
-const offline = el("p", { class: "banner offline", role: "status" });
+const offline = el("p", { class: "banner offline", role: "status", hidden: true });
+const doubts = el("div");
+let doubtsKey = "";
+const banners = el("div", { class: "banners" }, offline, doubts);
 
 const channel = new Channel(heard, became);
 
@@ -71,12 +74,33 @@ function draw() {
   const [key, build] = next;
   if (key === viewKey) view.update(state);
   else show(key, build());
-  offline.hidden = connection !== "offline";
-  if (!offline.hidden) {
-    say(offline, texts.offline);
-    if (offline.parentNode !== screen) screen.prepend(offline);
-  }
+  drawBanners();
   snack();
+}
+
+/** What must not be missed, above whichever view it is. */
+function drawBanners() {
+  offline.hidden = connection !== "offline";
+  if (!offline.hidden) say(offline, texts.offline);
+  const open = connection === "locked" || connection === "stopped" ? [] : (state?.doubts ?? []);
+  const key = JSON.stringify(open);
+  if (key !== doubtsKey) {
+    doubtsKey = key;
+    doubts.replaceChildren(...open.map(doubtBanner));
+  }
+  if (banners.parentNode !== screen) screen.prepend(banners);
+}
+
+/** A payment in doubt whose receipt had to give way: it stays until the person has put it away. */
+function doubtBanner({ id, text }) {
+  const close = () => channel.send({ type: "done", payment_id: id });
+  return el(
+    "div",
+    { class: "banner" },
+    icon("alert"),
+    el("p", {}, text),
+    el("button", { type: "button", class: "icon-button", "aria-label": texts.dismiss, onclick: close }, icon("close")),
+  );
 }
 
 function show(key, next) {
@@ -132,9 +156,13 @@ function callOut(before) {
   const { payment, receipt: ended } = state;
   const asking = payment?.deciding ? payment : null;
   document.title = asking ? `● ${asking.merchant} · ${asking.amount.text}` : texts.title;
+  const doubted = before === null ? [] : state.doubts.filter(({ id }) => !before.doubts.some((known) => known.id === id));
+  const doubtWords = doubted.map(({ text }) => text).join(" ");
+  if (doubtWords) alarm(doubtWords);
+  for (const { id, text } of doubted) notify(id, texts.not_known, text);
   if (asking && before?.payment?.id !== asking.id) {
     const words = fill(texts.request_of, { merchant: asking.merchant, amount: asking.amount.text });
-    alarm(`${words} ${asking.order}`);
+    alarm(`${doubtWords} ${words} ${asking.order}`.trim());
     chime("request");
     notify(asking.id, texts.request, words);
   }

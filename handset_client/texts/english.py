@@ -187,6 +187,14 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
 )
 """How a payment ended, and the next step, as two lines."""
 
+DOUBTS: Final[Mapping[End, str]] = MappingProxyType(
+    {
+        End.UNKNOWN: "The payment of {amount} to {merchant} is not known yet: do not pay it again. Look at the reader's display, or ask the shop or your bank.",
+        End.SEE_READER: "The reader's display shows how the payment of {amount} to {merchant} ended. Do not pay it again before you have seen it.",
+    }
+)
+"""What is left to say of a payment in doubt when another one is on show."""
+
 AMENDED: Final = "It is known now. "
 """Before the first of these lines, where the person had been left in doubt."""
 

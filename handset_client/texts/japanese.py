@@ -204,6 +204,13 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+DOUBTS: Final[Mapping[End, str]] = MappingProxyType(
+    {
+        End.UNKNOWN: "{merchant} への {amount} のお支払いは、まだ結果が分かりません。もう一度支払わないでください。カードリーダーの表示を見るか、お店か銀行にお尋ねください。",
+        End.SEE_READER: "{merchant} への {amount} のお支払いの結果は、カードリーダーに表示されます。見るまでは、もう一度支払わないでください。",
+    }
+)
+
 AMENDED: Final = "分からなかった結果が分かりました。"
 
 TERMINAL: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,0 +1,46 @@
+"""The phone's page in Chromium: what must not be missed while a payment is on show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from handset_client.effects import End, Ending
+from handset_client.preferences import Preferences
+from handset_client.wording import Language, doubt_text
+from tests.browser.desk import NARROW, WIDE, desk, request_of
+
+REQUEST, OTHER = request_of(), request_of(2, "Green Grocer", 1875, "USD", "Vegetables")
+P1 = REQUEST.payment_id
+SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["360", "1440"])
+
+
+@SIZES
+@pytest.mark.parametrize("language", list(Language))
+async def test_doubt_stays_on_the_next_request_until_it_is_put_away(
+    browser: Browser, size: tuple[int, int], language: Language, tmp_path: Path
+) -> None:
+    async with desk(browser, Preferences(language)) as place:
+        tab = await place.tab(await place.window(size, reduced=True))
+        doubt = Ending(REQUEST, End.UNKNOWN)
+        place.screen.ask(REQUEST, 60)
+        await expect(tab.heading(REQUEST.merchant_name)).to_be_visible()
+        place.screen.finish(doubt)
+        place.screen.ask(OTHER, 60)
+        await expect(tab.heading(OTHER.merchant_name)).to_be_visible()
+        banner = tab.page.locator(".banners .banner").filter(has_text=doubt_text(doubt, language))
+        await expect(banner).to_be_in_viewport(ratio=1)
+        await expect(tab.page.locator("#alarm")).to_contain_text(doubt_text(doubt, language))
+        await expect(tab.page.locator("#alarm")).to_contain_text("Green Grocer")
+        approve = tab.button("Approve" if language is Language.ENGLISH else "承認する")
+        await expect(approve).to_be_enabled()
+        await expect(approve).to_be_in_viewport(ratio=1)
+        await tab.check()
+        await tab.picture(tmp_path / "doubt.png")
+        place.screen.finish(Ending(OTHER, End.NOT_SETTLED, "declined"))
+        await expect(tab.page.locator(".receipt")).to_be_visible()
+        await expect(banner).to_be_visible()
+        await banner.get_by_role("button").click()
+        await expect(banner).to_have_count(0)
