@@ -85,6 +85,11 @@ class Bluetooth:
         found = re.search(r"^\s+variant\s+\S+ (.*)$", asked.output, re.MULTILINE)
         return found[1].strip('"') if found else None
 
+    def make_pairable(self, adapter: str, *, pairable: bool) -> None:
+        """As `bluetoothctl pairable on` and `off` do."""
+        name = ("string:org.bluez.Adapter1", "string:Pairable", f"variant:boolean:{str(pairable).lower()}")
+        self._guest.run(*_BLUEZ, f"/org/bluez/{adapter}", "org.freedesktop.DBus.Properties.Set", *name)
+
     def forget(self, adapter: str, device: str) -> None:
         """Have an adapter forget a device that it may know, and that it was paired."""
         path = f"/org/bluez/{adapter}"

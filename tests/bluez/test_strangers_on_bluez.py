@@ -48,6 +48,8 @@ def test_a_foreign_client_reads_what_is_public_and_gets_clean_errors(
 
 
 def test_a_second_central_is_refused_and_the_payment_goes_on(bluetooth: Bluetooth, town: BenchTown) -> None:
+    # The reader bears a silent central for longer while somebody may be pairing.
+    bluetooth.make_pairable(READER_ADAPTER, pairable=True)
     first = bluetooth.stranger("barge")
     first.expect("ready")
     charge = town.charge("in company")
@@ -56,6 +58,7 @@ def test_a_second_central_is_refused_and_the_payment_goes_on(bluetooth: Bluetoot
     town.reader.expect("Enter PIN")
     first.type("now")
     saw = told(first)
+    bluetooth.make_pairable(READER_ADAPTER, pairable=False)
     assert saw["write"] == BUSY
     assert saw["hung up on"]
     # Whoever comes later does not get that far: nothing is advertised while a phone is served.
