@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,58 @@ def test_our_own_connection_is_no_strangers(monkeypatch: pytest.MonkeyPatch) -> 
             if os.getuid() != 0:
                 monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
                 assert is_stranger(client.getsockname(), ours)
-    assert not is_stranger(("127.0.0.1", 1), ours)
+    assert is_stranger(("127.0.0.1", 1), ours)  # who is not in the table is not let in
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the table is one of a little-endian machine")
+def test_the_owner_of_an_ipv6_socket_is_read_as_well() -> None:
+    mapped, loopback = "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"
+    lines = [
+        f"0: {address}:C350 {address}:BAF4 01 00000000:00000000 00:00000000 00000000 {owner} 0 2 1 0 20 4"
+        for address, owner in ((mapped, 1001), (loopback, 1002))
+    ]
+    assert owner_of(lines, ("127.0.0.1", 50000), ("127.0.0.1", 47860)) == 1001
+    assert owner_of(lines, ("::ffff:127.0.0.1", 50000), ("127.0.0.1", 47860)) == 1001
+    assert owner_of(lines, ("::1", 50000), ("::1", 47860)) == 1002
+
+
+CHILD = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+with socket.socket(getattr(socket, sys.argv[1])) as client:
+    client.connect((sys.argv[2], int(sys.argv[3])))
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(("family", "to"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::ffff:127.0.0.1")])
+def test_a_program_of_another_user_is_a_stranger_over_both_families(family: str, to: str) -> None:
+    if family == "AF_INET6" and not Path("/proc/net/tcp6").exists():
+        pytest.skip("this kernel has no IPv6")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        ours = server.getsockname()
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", CHILD, family, to, str(ours[1])], stdin=subprocess.PIPE
+        )
+        try:
+            connection, peer = server.accept()
+            with connection:
+                assert is_stranger(peer, ours)
+        finally:
+            child.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whose a connection is")
+def test_our_own_connection_from_an_ipv6_socket_is_no_strangers() -> None:
+    if not Path("/proc/net/tcp6").exists():
+        pytest.skip("this kernel has no IPv6")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET6) as client:
+        client.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
+        connection, peer = server.accept()
+        with connection:
+            assert not is_stranger(peer, server.getsockname())
 
 
 # Commands
