@@ -92,6 +92,9 @@ _READER_TROUBLE: Final = frozenset(
         NoticeKind.BLUETOOTH_FAILED,
     }
 )
+_ABOUT_ISSUER: Final = frozenset(
+    {NoticeKind.ISSUER_CONNECTED, NoticeKind.ISSUER_AWAY, NoticeKind.ISSUER_RETRY}
+)
 _PASSING: Final = frozenset(
     {
         NoticeKind.ISSUER_COMPLAINED,
@@ -157,8 +160,8 @@ class PhoneView:
         """A step, or a notice."""
         if isinstance(what, Progress):
             self._progress(what)
-        elif what.kind in (NoticeKind.ISSUER_CONNECTED, NoticeKind.ISSUER_AWAY):
-            away = what.kind is NoticeKind.ISSUER_AWAY
+        elif what.kind in _ABOUT_ISSUER:
+            away = what.kind is not NoticeKind.ISSUER_CONNECTED
             self._issuer, self._issuer_notice = (Light.TROUBLE if away else Light.ON), what
             if not away:
                 self._number = what.detail

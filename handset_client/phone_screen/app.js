@@ -20,11 +20,15 @@ let viewKey = null;
 let connection = "connecting";
 let snackNumber = 0; // on show, or closed by the person
 const offline = el("p", { class: "banner offline", role: "status", hidden: true });
+const awayWords = el("p");
+const away = el("div", { class: "banner", hidden: true }, icon("alert"), awayWords);
 const doubts = el("div");
 let doubtsKey = "";
-const banners = el("div", { class: "banners" }, offline, doubts);
+const banners = el("div", { class: "banners" }, offline, away, doubts);
 
 const channel = new Channel(heard, became);
+
+const bankAway = (seen) => Boolean(seen?.payment) && seen.issuer.light === "trouble";
 
 function heard(message) {
   if (message.type === "texts") {
@@ -82,6 +86,9 @@ function draw() {
 function drawBanners() {
   offline.hidden = connection !== "offline";
   if (!offline.hidden) say(offline, texts.offline);
+  // Home says it in the bank's own row.
+  away.hidden = connection !== "open" || !bankAway(state);
+  if (!away.hidden) say(awayWords, state.issuer.text);
   const open = connection === "locked" || connection === "stopped" ? [] : (state?.doubts ?? []);
   const key = JSON.stringify(open);
   if (key !== doubtsKey) {
@@ -171,6 +178,8 @@ function callOut(before) {
     chime(ended.outcome === "completed" ? "completed" : "other");
     notify(ended.id, texts[wordOf(ended.outcome)], ended.happened);
   }
+  // Once: the seconds to the next try would be said over and over.
+  if (bankAway(state) && !bankAway(before)) announce(state.issuer.text);
   callOutLearned(before);
 }
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from handset_client.effects import End, Ending
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.preferences import Preferences
-from handset_client.wording import Language, doubt_text
+from handset_client.wording import Language, doubt_text, notice_text
 from tests.browser.desk import NARROW, WIDE, desk, request_of
 
 REQUEST, OTHER = request_of(), request_of(2, "Green Grocer", 1875, "USD", "Vegetables")
@@ -43,4 +43,29 @@ async def test_doubt_stays_on_the_next_request_until_it_is_put_away(
         await expect(tab.page.locator(".receipt")).to_be_visible()
         await expect(banner).to_be_visible()
         await banner.get_by_role("button").click()
+        await expect(banner).to_have_count(0)
+
+
+@SIZES
+async def test_losing_the_bank_is_said_while_a_payment_is_on_show(
+    browser: Browser, size: tuple[int, int], tmp_path: Path
+) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab(await place.window(size, reduced=True))
+        away, again = Notice(NoticeKind.ISSUER_AWAY, "refused"), Notice(NoticeKind.ISSUER_RETRY, "8")
+        banner = tab.page.locator(".banners .banner:visible")
+        place.screen.ask(REQUEST, 60)
+        await expect(tab.button("Approve")).to_be_enabled()
+        place.screen.tell(away)
+        await expect(banner).to_have_text(notice_text(away))
+        await expect(tab.page.locator("#announce")).to_have_text(notice_text(away))
+        await expect(tab.button("Approve")).to_be_in_viewport(ratio=1)
+        await tab.check()
+        place.screen.tell(Progress(P1, Step.SWIPE_NOW))
+        await expect(tab.heading("Swipe your card")).to_be_visible()
+        place.screen.tell(again)
+        await expect(banner).to_have_text(notice_text(again))
+        await tab.picture(tmp_path / "bank.png")
+        await tab.check()
+        place.screen.tell(Notice(NoticeKind.ISSUER_CONNECTED, "+81 90 1234 5678"))
         await expect(banner).to_have_count(0)

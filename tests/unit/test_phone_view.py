@@ -15,6 +15,7 @@ from handset_client.phone_view import PhoneView
 from handset_client.preferences import MOST_READERS, Preferences
 from handset_client.wording import (
     Language,
+    notice_text,
 )
 from protocol.identifiers import PaymentId, ReaderId, mint, parse_reader_id, reader_id_text
 from protocol.money import Money, currency
@@ -134,6 +135,17 @@ def test_a_passing_word_passes_and_not_the_one_after_it() -> None:
     assert shown(seen)["notice"] is None
 
 
+ABOUT_ISSUER = {NoticeKind.ISSUER_CONNECTED, NoticeKind.ISSUER_AWAY, NoticeKind.ISSUER_RETRY}
+PASSING = {
+    NoticeKind.ISSUER_COMPLAINED,
+    NoticeKind.PAYMENT_WAITING,
+    NoticeKind.PAYMENT_WITHDRAWN,
+    NoticeKind.OUTCOME_DELIVERED,
+    NoticeKind.OUTCOME_KEPT,
+    NoticeKind.HISTORY_FAILED,
+}
+
+
 @pytest.mark.parametrize("kind", list(NoticeKind))
 def test_every_notice_has_its_place(kind: NoticeKind) -> None:
     """A notice is shown at a connection, passes by, or says what a step says already."""
@@ -141,7 +153,26 @@ def test_every_notice_has_its_place(kind: NoticeKind) -> None:
     seen.ask(REQUEST, 60.0)
     before = shown(seen)
     seen.tell(Notice(kind, "detail"))
-    assert (shown(seen) != before) is (kind is not NoticeKind.READER_STATUS)
+    after = shown(seen)
+    changed = {part for part in ("issuer", "reader", "notice") if after[part] != before[part]}
+    if kind is NoticeKind.READER_STATUS:
+        assert changed == set()
+        return
+    place = "issuer" if kind in ABOUT_ISSUER else "notice" if kind in PASSING else "reader"
+    assert changed == {place}
+    words = None if kind is NoticeKind.ISSUER_CONNECTED else notice_text(Notice(kind, "detail"))
+    assert after[place]["text"] == words
+
+
+def test_the_next_try_for_the_bank_is_said_at_the_bank() -> None:
+    seen = view()
+    seen.ask(REQUEST, 60.0)
+    seen.tell(Notice(NoticeKind.ISSUER_AWAY, "connection refused"))
+    seen.tell(Notice(NoticeKind.ISSUER_RETRY, "8"))
+    state = shown(seen)
+    assert state["issuer"]["light"] == "trouble"
+    assert state["issuer"]["text"] == "Still no connection to your bank. Next try in 8 s."
+    assert state["reader"] == {"light": "busy", "text": None}
 
 
 def test_a_press_counts_once_for_each_button() -> None:

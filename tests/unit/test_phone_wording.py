@@ -36,7 +36,9 @@ READER = parse_reader_id("0a1b-2c3d-4e5f-6071")
 # Languages
 
 
-@pytest.mark.parametrize("table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "DOUBTS", "TERMINAL", "PAGE"])
+@pytest.mark.parametrize(
+    "table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "DOUBTS", "TERMINAL", "PAGE"]
+)
 def test_both_languages_say_the_same_things(table: str) -> None:
     ours, theirs = getattr(english, table), getattr(japanese, table)
     assert ours.keys() == theirs.keys()
