@@ -108,6 +108,8 @@ class Relay:
                 self._result(frame, now, Event.RESULT)
             case PaymentOver(payment_id, "unknown_payment") if self._is_past(payment_id):
                 self._do(*self._past.unknown(payment_id))
+            case PaymentOver(payment_id, "unknown_payment") if self._is_current(payment_id):
+                self._peer_event(Event.PAYMENT_UNKNOWN, as_result(frame), now)
             case PaymentOver():
                 self._result(as_result(frame), now, Event.PAYMENT_OVER)
             case IssuerComplaint():

@@ -80,6 +80,8 @@ class Event(Enum):
     """The issuer says how the payment ended."""
     PAYMENT_OVER = auto()
     """The issuer's answer to something late: it ended, and no outcome comes unless it is asked for."""
+    PAYMENT_UNKNOWN = auto()
+    """The issuer's answer that it has no such payment: after an offer nobody can say how it ended."""
     ISSUER_FORGOT = auto()
     """The issuer restarted and knows nothing of our session."""
     PATIENCE_OVER = auto()
@@ -133,6 +135,7 @@ _DECIDING: Final = {
     ),
     Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
     Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
+    Event.PAYMENT_UNKNOWN: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
     Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_ISSUER_RESTARTED, Effect.LEAVE_READER),
 }
 
@@ -143,6 +146,8 @@ _AFTER_OFFER: Final = {
     Event.PAYMENT_OVER: _to(
         State.RESULT_SHOWN, Effect.SHOW_RESULT, Effect.SEND_OUTCOME_WANTED, Effect.START_OUTCOME_WAIT
     ),
+    # The card may have been charged: whoever lost its memory of that must not make a person pay again.
+    Event.PAYMENT_UNKNOWN: _to(State.ENDED, Effect.SHOW_UNKNOWN, Effect.LEAVE_READER),
     Event.ISSUER_FORGOT: _to(State.OUTCOME_WANTED, Effect.SEND_OUTCOME_WANTED, Effect.SHOW_PROGRESS),
     # S9 tells the merchant alone: after the issuer's own deadline the phone has to ask.
     Event.PATIENCE_OVER: _to(State.OUTCOME_WANTED, Effect.SEND_OUTCOME_WANTED, Effect.SHOW_PROGRESS),
@@ -215,6 +220,7 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.OUTCOME: _to(State.APPROVAL_SENT),
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
         Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
+        Event.PAYMENT_UNKNOWN: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),
         Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_ISSUER_RESTARTED, Effect.LEAVE_READER),
         # The approval may still lie here or have got lost on the way; asking after it costs nothing.
         Event.PATIENCE_OVER: _to(
@@ -249,6 +255,7 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         ),
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT),
         Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT),
+        Event.PAYMENT_UNKNOWN: _to(State.ENDED, Effect.SHOW_RESULT),
         Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_CALLED_OFF),
         Event.PATIENCE_OVER: _to(State.ENDED, Effect.SHOW_CALLED_OFF),
     },
@@ -273,7 +280,8 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         Event.READER_READY: _to(State.OUTCOME_WANTED, Effect.KEEP_HELLO),
     },
     State.DELIVERING: {
-        **_stay(State.DELIVERING, *_READER_MESSAGES, Event.PIN_REQUEST, Event.OUTCOME, Event.ISSUER_FORGOT),
+        **_stay(State.DELIVERING, *_READER_MESSAGES, Event.PIN_REQUEST, Event.OUTCOME),
+        **_stay(State.DELIVERING, Event.ISSUER_FORGOT, Event.PAYMENT_UNKNOWN),
         Event.RESULT: _to(State.DELIVERING_RESULT_SHOWN, Effect.SHOW_RESULT),
         Event.PAYMENT_OVER: _to(State.DELIVERING_RESULT_SHOWN, Effect.SHOW_RESULT),
         Event.READER_LOST: _to(State.DELIVERING, Effect.LOOK_FOR_READER),
@@ -287,7 +295,7 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
     },
     State.DELIVERING_RESULT_SHOWN: {
         **_stay(State.DELIVERING_RESULT_SHOWN, *_READER_MESSAGES),
-        **_stay(State.DELIVERING_RESULT_SHOWN, Event.RESULT, Event.PAYMENT_OVER),
+        **_stay(State.DELIVERING_RESULT_SHOWN, Event.RESULT, Event.PAYMENT_OVER, Event.PAYMENT_UNKNOWN),
         **_stay(State.DELIVERING_RESULT_SHOWN, Event.OUTCOME, Event.PIN_REQUEST, Event.ISSUER_FORGOT),
         Event.READER_LOST: _to(State.DELIVERING_RESULT_SHOWN, Effect.LOOK_FOR_READER),
         Event.READER_READY: _to(State.DELIVERING_RESULT_SHOWN, Effect.KEEP_HELLO, Effect.DELIVER_OUTCOME),
@@ -298,13 +306,14 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
         **_stay(State.RESULT_AWAITED, Event.OUTCOME),
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT),
         Event.PAYMENT_OVER: _to(State.ENDED, Effect.SHOW_RESULT),
+        Event.PAYMENT_UNKNOWN: _to(State.ENDED, Effect.SHOW_SEE_READER),
         Event.ISSUER_FORGOT: _to(State.ENDED, Effect.SHOW_SEE_READER),
         # The issuer answers this with the result, also where it had no mind to tell the phone (S9).
         Event.PATIENCE_OVER: _to(State.ENDED, Effect.SEND_OUTCOME_WANTED, Effect.SHOW_SEE_READER),
     },
     State.RESULT_SHOWN: {
         **_stay(State.RESULT_SHOWN, *_READER_MESSAGES, Event.PIN_REQUEST, Event.READER_LOST),
-        **_stay(State.RESULT_SHOWN, Event.RESULT, Event.PAYMENT_OVER),
+        **_stay(State.RESULT_SHOWN, Event.RESULT, Event.PAYMENT_OVER, Event.PAYMENT_UNKNOWN),
         Event.OUTCOME: _to(
             State.DELIVERING_RESULT_SHOWN, Effect.KEEP_OUTCOME, Effect.START_DELIVERY, Effect.DELIVER_OUTCOME
         ),

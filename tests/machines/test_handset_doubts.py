@@ -3,7 +3,17 @@
 import pytest
 
 from handset_client.doubts import MOST_DOUBTS, Doubts
-from handset_client.effects import Amend, Disregard, End, Ending, Finish, KeptOutcome, Record, SendToIssuer
+from handset_client.effects import (
+    Amend,
+    Disregard,
+    End,
+    Ending,
+    Finish,
+    KeptOutcome,
+    Record,
+    ReleaseReader,
+    SendToIssuer,
+)
 from handset_client.issuer_frames import OutcomeWanted, PaymentOver, ReaderUnavailable
 from protocol.messages import MessageType, NotSettled
 from tests.machines.relay_driver import (
@@ -87,6 +97,26 @@ def test_what_the_issuer_does_not_know_stays_in_doubt() -> None:
     driver.welcomed(fresh=True)
     assert driver.issuer(PaymentOver(P1, "unknown_payment")) == []
     assert [type(effect) for effect in driver.issuer(completed())] == [Disregard]
+
+
+def test_after_an_offer_a_payment_that_the_issuer_does_not_know_is_in_doubt() -> None:
+    driver = Driver()
+    driver.until_pin_sent()
+    driver.welcomed(fresh=True)
+    assert driver.sent()[-1] == OutcomeWanted(P1)
+    effects = driver.issuer(PaymentOver(P1, "unknown_payment"))
+    assert driver.endings() == [(End.UNKNOWN, None)]
+    assert ReleaseReader() in effects
+    assert driver.relay.deadline() is None
+
+
+def test_before_an_offer_a_payment_that_the_issuer_does_not_know_is_not_paid() -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.hello()
+    driver.approve()
+    driver.issuer(PaymentOver(P1, "unknown_payment"))
+    assert driver.endings() == [(End.NOT_SETTLED, "unknown_payment")]
 
 
 @pytest.mark.parametrize("first", [completed(), not_settled(NotSettled.WRONG_PIN)])

@@ -64,6 +64,17 @@ def test_an_outcome_is_on_disk_before_it_goes_to_the_reader(state: State) -> Non
     assert effects.index(Effect.KEEP_OUTCOME) < effects.index(Effect.DELIVER_OUTCOME)
 
 
+@pytest.mark.parametrize("state", AFTER_THE_OFFER)
+def test_an_issuer_that_knows_no_such_payment_leaves_an_offered_one_in_doubt(state: State) -> None:
+    move = RELAY.step(state, Event.PAYMENT_UNKNOWN)
+    assert (move.to, move.effects) == (State.ENDED, (Effect.SHOW_UNKNOWN, Effect.LEAVE_READER))
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in RELAY.terminal])
+def test_an_issuer_that_knows_no_such_payment_is_no_surprise_in_any_live_state(state: State) -> None:
+    assert RELAY.allows(state, Event.PAYMENT_UNKNOWN)
+
+
 def test_the_offer_is_noted_on_disk_before_it_goes_to_the_reader() -> None:
     effects = RELAY.step(State.APPROVAL_SENT, Event.KEY_OFFER).effects
     assert effects.index(Effect.REMEMBER_OFFER) < effects.index(Effect.FORWARD_TO_READER)
