@@ -88,7 +88,7 @@ class HistoryFile:
     def _append(self, line: str) -> None:
         self._payments.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._payments.exists() and self._payments.stat().st_size > LARGEST_HISTORY:
-            lines = self._payments.read_text(encoding="utf-8").splitlines()
+            lines = self._payments.read_text(encoding="utf-8", errors="replace").splitlines()
             write_privately(self._payments, "\n".join(lines[len(lines) // 2 :]))
         descriptor = os.open(self._payments, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:

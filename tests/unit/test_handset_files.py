@@ -128,6 +128,15 @@ async def test_a_long_history_loses_its_older_half(tmp_path: Path) -> None:
     assert json.loads(lines[0]) == {"filler": "x" * 1000}
 
 
+async def test_a_character_cut_in_half_does_not_stop_a_long_history(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    torn = "田".encode()[:2]
+    (tmp_path / "payments.jsonl").write_bytes(b'{"filler": "x"}\n' * (LARGEST_HISTORY // 15) + torn + b"\n")
+    await history.record(Ending(REQUEST, End.COMPLETED), 1_800_000_000.0)
+    [past] = await history.past_payments()
+    assert past.ending.end is End.COMPLETED
+
+
 async def test_owed_outcomes_outlive_the_program(tmp_path: Path) -> None:
     history = HistoryFile(tmp_path)
     assert await history.kept_outcomes(0) == []
