@@ -254,7 +254,9 @@ class PhoneView:
         if step is Step.LOOKING_FOR_READER:
             self._reader = Light.BUSY
         elif step not in _ENDING_HEADS and step is not Step.APPROVED_LOOKING_FOR_READER:
-            self._reader, self._reader_notice = Light.ON, None
+            self._reader = Light.ON
+            if step not in UNDECIDED or not self._one_of_several:
+                self._reader_notice = None  # which reader it is, the person reads while deciding
         if step in UNDECIDED and current.step not in UNDECIDED:
             return  # the reader came back after the answer: the line goes on from where it is
         # A new step has its own button; while the person decides, a press stays pressed.
@@ -277,8 +279,12 @@ class PhoneView:
             self._reader, self._reader_notice = Light.TROUBLE, notice
         elif notice.kind is NoticeKind.READER_RESUMED:
             self._reader, self._reader_notice = Light.ON, notice
-        else:
+        elif notice.kind is not NoticeKind.READER_FOUND or not self._one_of_several:
             self._reader_notice = notice
+
+    @property
+    def _one_of_several(self) -> bool:
+        return self._reader_notice is not None and self._reader_notice.kind is NoticeKind.SEVERAL_READERS
 
     def _set_aside(self, past: PastPayment) -> None:
         """An end that has no receipt on show: doubt stays until the person puts it away, the rest passes."""
@@ -298,7 +304,9 @@ class PhoneView:
         return notice_text(self._issuer_notice, self.language)
 
     def _reader_text(self) -> str | None:
-        return None if self._reader_notice is None else notice_text(self._reader_notice, self.language)
+        if self._reader_notice is None:
+            return None
+        return notice_text(self._reader_notice, self.language, on_page=True)
 
     def _notice(self) -> dict[str, object] | None:
         if self._passing is None:

@@ -86,14 +86,23 @@ def step_text(step: Step, language: Language = Language.ENGLISH) -> str:
     return _TEXTS[language].STEPS[step]
 
 
-def notice_text(notice: Notice, language: Language = Language.ENGLISH, system: str = sys.platform) -> str:
-    """One line for a notice; what to do about Bluetooth depends on the `system` (sys.platform)."""
+def notice_text(
+    notice: Notice,
+    language: Language = Language.ENGLISH,
+    system: str = sys.platform,
+    *,
+    on_page: bool = False,
+) -> str:
+    """One line for a notice; what to do depends on the `system` (sys.platform), and on the face it is for."""
     texts, detail = _TEXTS[language], notice.detail
     if notice.kind is NoticeKind.READER_STATUS:
         status = _STATUS_NAMES.get(detail)
         detail = detail.replace("_", " ") if status is None else texts.STATUSES[status]
     help_texts = texts.BLUETOOTH_HELP
-    what_to_do = help_texts.get((notice.kind, system)) or help_texts.get((notice.kind, "linux"), "")
+    if notice.kind is NoticeKind.SEVERAL_READERS:
+        what_to_do = (texts.PAGE if on_page else texts.TERMINAL)["choose_reader"]
+    else:
+        what_to_do = help_texts.get((notice.kind, system)) or help_texts.get((notice.kind, "linux"), "")
     line = texts.NOTICES[notice.kind].replace("{help}", what_to_do)
     return line.replace("{detail}", detail or texts.NO_DETAIL)
 

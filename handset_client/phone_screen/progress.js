@@ -10,6 +10,7 @@ export function progress({ texts, state, send, announce }) {
   const hero = el("div", { class: "hero" });
   const head = el("h1", { id: "progress-title", tabindex: "-1" });
   const text = el("p", { class: "text" });
+  const readerLine = el("p", { class: "reader-line", hidden: true });
   const banner = el("div", { class: "banner", hidden: true });
   const bannerWords = el("p", {});
   banner.append(icon("alert"), bannerWords);
@@ -47,6 +48,9 @@ export function progress({ texts, state, send, announce }) {
     });
     const trouble = next.reader.light === "trouble" && !now.ending;
     banner.hidden = !trouble;
+    // Which reader is being connected; the line of a reader that is there says no more than the steps.
+    readerLine.hidden = next.reader.light !== "busy" || next.reader.text === null;
+    say(readerLine, next.reader.text ?? "");
     say(bannerWords, trouble ? next.reader.text : "");
     callOff.hidden = !now.can_call_off;
     callOff.disabled = false;
@@ -65,6 +69,7 @@ export function progress({ texts, state, send, announce }) {
     hero,
     head,
     text,
+    readerLine,
     banner,
     el("ol", { class: "steps", "aria-label": texts.progress }, ...items),
     el("div", { class: "foot" }, callOff, tooLate),

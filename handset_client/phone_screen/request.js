@@ -84,7 +84,7 @@ export function request({ texts, state, send, announce }) {
       readerSign.dataset.sign = sign;
       readerSign.replaceChildren(sign === "spinner" ? el("span", { class: "spinner" }) : icon(sign));
     }
-    say(readerWords, next.reader.light === "trouble" ? next.reader.text : next.payment.text);
+    say(readerWords, next.reader.text ?? next.payment.text);
     tick();
   }
 

@@ -42,8 +42,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         "one that another phone is using cannot be seen.",
         NoticeKind.READER_ABSENT: "Your card reader {detail} does not answer. Switch it on and keep it within "
         "two metres; if another phone is using it, wait until it is free.",
-        NoticeKind.SEVERAL_READERS: "Several card readers are in range: using {detail}. "
-        "To choose one for good: handset-client readers",
+        NoticeKind.SEVERAL_READERS: "Several card readers are in range: using {detail}. {help}",
         NoticeKind.READER_CONNECTION_LOST: "Connection to the card reader lost. Reconnecting; keep it near.",
         NoticeKind.READER_RESUMED: "Card reader connected again; going on where it stopped.",
         NoticeKind.READER_FAILED: "Trouble with the card reader ({detail}). Trying again; keep it near.",
@@ -210,6 +209,7 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "seconds_left": "{seconds} seconds left",
         "hint_undecided": "Press A to approve or D to decline; B declines and blocks the shop (Q quits).",
         "hint_revocable": "Press D to call this payment off.",
+        "choose_reader": "To choose one for good: handset-client readers",
         "page_link": "The phone's screen: {link}",
         "page_keys": "The link works once. Press L for another, Q to quit.",
         "page_another": "Another link: {link}",
@@ -300,6 +300,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "reader_any": "Any reader that answers",
         "reader_any_hint": "Good where yours is the only one near.",
         "reader_seen": "Seen by this phone",
+        "choose_reader": "If that is not yours, choose yours under Settings.",
         "reader_next": "Counts from the next payment on.",
         "attention": "When a request comes",
         "sound": "Play a sound",

@@ -42,8 +42,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         "別の電話が使用中のものは見つかりません。",
         NoticeKind.READER_ABSENT: "カードリーダー {detail} が応答しません。電源を入れ、2 メートル以内に置いてください。"
         "別の電話が使用中なら、空くまでお待ちください。",
-        NoticeKind.SEVERAL_READERS: "近くに複数のカードリーダーがあります。{detail} を使います。"
-        "選んでおくには: handset-client readers",
+        NoticeKind.SEVERAL_READERS: "近くに複数のカードリーダーがあります。{detail} を使います。{help}",
         NoticeKind.READER_CONNECTION_LOST: "カードリーダーとの接続が切れました。再接続しています。近くに置いてください。",
         NoticeKind.READER_RESUMED: "カードリーダーに再接続しました。続きから進めます。",
         NoticeKind.READER_FAILED: "カードリーダーとの間に問題があります（{detail}）。再試行しています。近くに置いてください。",
@@ -225,6 +224,7 @@ TERMINAL: Final[Mapping[str, str]] = MappingProxyType(
         "seconds_left": "残り {seconds} 秒",
         "hint_undecided": "A で承認、D で断ります。B で断ってお店をブロックします（Q で終了）。",
         "hint_revocable": "D でこのお支払いを取りやめます。",
+        "choose_reader": "選んでおくには: handset-client readers",
         "page_link": "電話の画面: {link}",
         "page_keys": "リンクは一度だけ使えます。L で新しいリンクを出し、Q で終了します。",
         "page_another": "新しいリンク: {link}",
@@ -314,6 +314,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "reader_any": "応答したリーダー",
         "reader_any_hint": "近くに自分のリーダーしかないときに。",
         "reader_seen": "この電話が見つけたもの",
+        "choose_reader": "自分のものでなければ、設定で選んでください。",
         "reader_next": "次のお支払いから有効です。",
         "attention": "請求が来たとき",
         "sound": "音を鳴らす",

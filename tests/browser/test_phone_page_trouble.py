@@ -69,3 +69,19 @@ async def test_losing_the_bank_is_said_while_a_payment_is_on_show(
         await tab.check()
         place.screen.tell(Notice(NoticeKind.ISSUER_CONNECTED, "+81 90 1234 5678"))
         await expect(banner).to_have_count(0)
+
+
+async def test_which_of_several_readers_is_said_in_both_views(browser: Browser) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab(await place.window(NARROW, reduced=True))
+        several = Notice(NoticeKind.SEVERAL_READERS, "0a1b (not 0c1d)")
+        line = tab.page.locator(".reader-line:visible")
+        place.screen.ask(REQUEST, 60)
+        place.screen.tell(Progress(P1, Step.LOOKING_FOR_READER))
+        place.screen.tell(several)
+        await expect(line).to_have_text(notice_text(several, on_page=True))
+        await tab.check()
+        place.screen.tell(Progress(P1, Step.APPROVED_LOOKING_FOR_READER))
+        await expect(tab.heading("Connecting to reader")).to_be_visible()
+        await expect(line).to_have_text(notice_text(several, on_page=True))
+        await tab.check()

@@ -160,7 +160,7 @@ def test_every_notice_has_its_place(kind: NoticeKind) -> None:
         return
     place = "issuer" if kind in ABOUT_ISSUER else "notice" if kind in PASSING else "reader"
     assert changed == {place}
-    words = None if kind is NoticeKind.ISSUER_CONNECTED else notice_text(Notice(kind, "detail"))
+    words = None if kind is NoticeKind.ISSUER_CONNECTED else notice_text(Notice(kind, "detail"), on_page=True)
     assert after[place]["text"] == words
 
 
@@ -245,3 +245,18 @@ def test_a_shop_is_blocked_while_deciding_and_not_after() -> None:
     seen.tell(Progress(P2, Step.SWIPE_NOW))
     assert not seen.may_answer(P2, False, block=True)
     assert seen.may_answer(P2, False)
+
+
+def test_which_of_several_readers_is_said_while_the_person_decides() -> None:
+    seen = view()
+    seen.ask(REQUEST, 60.0)
+    seen.tell(Progress(P1, Step.LOOKING_FOR_READER))
+    several = Notice(NoticeKind.SEVERAL_READERS, "0a1b (not 0c1d)")
+    seen.tell(several)
+    seen.tell(Notice(NoticeKind.READER_FOUND, reader_id_text(READER)))
+    seen.tell(Progress(P1, Step.READER_READY))
+    assert shown(seen)["reader"] == {"light": "on", "text": notice_text(several, on_page=True)}
+    assert "Settings" in notice_text(several, on_page=True)
+    assert notice_text(several).endswith("handset-client readers")
+    seen.tell(Progress(P1, Step.SWIPE_NOW))
+    assert shown(seen)["reader"] == {"light": "on", "text": None}
