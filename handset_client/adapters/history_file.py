@@ -90,9 +90,13 @@ class HistoryFile:
         if self._payments.exists() and self._payments.stat().st_size > LARGEST_HISTORY:
             lines = self._payments.read_text(encoding="utf-8", errors="replace").splitlines()
             write_privately(self._payments, "\n".join(lines[len(lines) // 2 :]))
-        descriptor = os.open(self._payments, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(line)
+        descriptor = os.open(self._payments, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab+") as file:
+            if size := file.seek(0, os.SEEK_END):
+                file.seek(size - 1)
+                if file.read(1) != b"\n":
+                    line = "\n" + line  # what a power cut tore must not swallow this one
+            file.write(line.encode())
 
     def _owed_text(self) -> str:
         return json.dumps(

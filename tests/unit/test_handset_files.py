@@ -137,6 +137,15 @@ async def test_a_character_cut_in_half_does_not_stop_a_long_history(tmp_path: Pa
     assert past.ending.end is End.COMPLETED
 
 
+async def test_a_torn_last_line_does_not_swallow_the_next(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    (tmp_path / "payments.jsonl").write_bytes(b'{"merchant_name": "' + "田".encode()[:2])
+    await history.record(Ending(REQUEST, End.UNKNOWN), 1_800_000_000.0)
+    await history.record(other(2, End.COMPLETED), 1_800_000_060.0)
+    assert await history.in_doubt() == [other_stored(1, End.UNKNOWN)]
+    assert len((tmp_path / "payments.jsonl").read_bytes().splitlines()) == 3
+
+
 async def test_owed_outcomes_outlive_the_program(tmp_path: Path) -> None:
     history = HistoryFile(tmp_path)
     assert await history.kept_outcomes(0) == []
