@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bumble import att
+from bumble.device import Connection
 from bumble.gatt import Characteristic
 from bumble.gatt_server import Server
 
@@ -50,6 +51,16 @@ class CheckedServer(Server):
         if not isinstance(attribute, Characteristic) or not attribute.properties & offered:
             return
         super().on_att_write_command(bearer, request)
+
+    def write_cccd(self, bearer: att.Bearer, characteristic: Characteristic[bytes], value: bytes) -> None:
+        """Subscribe whoever is still there.
+
+        Bumble handles a write in a task of its own. On a link that went down meanwhile it would subscribe the
+        dead connection for good, and every value would go out twice to whoever comes next by the same handle.
+        """
+        if isinstance(bearer, Connection) and self.device.connections.get(bearer.handle) is not bearer:
+            return
+        super().write_cccd(bearer, characteristic, value)
 
     def notify_now(self, characteristic: Characteristic[bytes], value: bytes) -> None:
         """Notify every subscriber before returning, so that notifications keep their order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bleak import BleakClient, BleakScanner
@@ -230,6 +230,28 @@ async def test_a_write_under_way_when_the_link_is_cut_fails(
     ether.cut()
     with pytest.raises(BleakError):
         await writing
+
+
+async def test_a_subscription_under_way_when_the_link_is_cut_leaves_nobody_subscribed(
+    ether: Ether, reader: Reader, phone: Device, connect: Connect
+) -> None:
+    handset = await connect(phone)
+    airwaves: Any = ether._airwaves
+    send = airwaves.send_acl_data
+
+    def then_cut(*packet: Any) -> None:
+        send(*packet)
+        asyncio.get_running_loop().call_soon(ether.cut)
+
+    airwaves.send_acl_data = then_cut
+    with pytest.raises(BleakError):
+        await handset.subscribe()
+    airwaves.send_acl_data = send
+    again = await connect(phone)
+    await again.subscribe()
+    reader.notify(b"once")
+    reader.notify(b"then")
+    assert [await again.notified.get(), await again.notified.get()] == [b"once", b"then"]
 
 
 async def test_out_of_range_nothing_is_heard(
