@@ -69,6 +69,7 @@ STEPS: Final = {
     State.PIN_ASKED: Step.ENTER_PIN,
     State.PIN_SENT: Step.PIN_SENT,
     State.CALLED_OFF: Step.CALLED_OFF,
+    State.CALLED_OFF_UNOFFERED: Step.CALLED_OFF,
     State.OUTCOME_WANTED: Step.ASKING_FOR_OUTCOME,
 }
 

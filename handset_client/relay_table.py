@@ -215,7 +215,9 @@ _MOVES: Final[dict[State, dict[Event, Move[State, Effect]]]] = {
             Effect.SHOW_READER_LOST,
             Effect.LEAVE_READER,
         ),
-        Event.DECLINE: _to(State.CALLED_OFF_UNOFFERED, Effect.SEND_DECLINED, Effect.LEAVE_READER),
+        Event.DECLINE: _to(
+            State.CALLED_OFF_UNOFFERED, Effect.SEND_DECLINED, Effect.SHOW_PROGRESS, Effect.LEAVE_READER
+        ),
         # The offer may have been made and not have reached us: its outcome is for no reader.
         Event.OUTCOME: _to(State.APPROVAL_SENT),
         Event.RESULT: _to(State.ENDED, Effect.SHOW_RESULT, Effect.LEAVE_READER),

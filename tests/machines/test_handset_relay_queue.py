@@ -15,6 +15,7 @@ from handset_client.effects import (
     NoticeKind,
     ReleaseReader,
     SendToIssuer,
+    Step,
     Tell,
 )
 from handset_client.issuer_frames import (
@@ -206,6 +207,15 @@ def test_stopping_after_the_result_adds_nothing() -> None:
     driver.until_pin_sent()
     driver.issuer(completed())
     assert driver.relay.stop(driver.now) == []
+
+
+def test_calling_off_before_the_offer_is_acknowledged_at_once() -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.hello()
+    driver.approve()
+    driver.decline()
+    assert driver.steps()[-1] is Step.CALLED_OFF
 
 
 def test_messages_out_of_place_change_nothing() -> None:
