@@ -99,6 +99,8 @@ class NoticeKind(Enum):
     OUTCOME_DELIVERED = auto()
     OUTCOME_KEPT = auto()
     HISTORY_FAILED = auto()
+    TURNED_AWAY = auto()
+    """The issuer wants no more of this phone, and the program ends; the detail says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,7 @@ class PhoneView:
         self._issuer = Light.BUSY
         self._issuer_notice: Notice | None = None
         self._number = ""
+        self._turned_away: Notice | None = None
         self._reader = Light.OFF
         self._reader_notice: Notice | None = None
         self._passing: tuple[int, Notice | Ending | Amend] | None = None
@@ -165,6 +166,8 @@ class PhoneView:
             self._issuer, self._issuer_notice = (Light.TROUBLE if away else Light.ON), what
             if not away:
                 self._number = what.detail
+        elif what.kind is NoticeKind.TURNED_AWAY:
+            self._turned_away = what
         elif what.kind in _PASSING:
             self._pass(what)
         else:
@@ -237,6 +240,7 @@ class PhoneView:
                 for past in self._unread
             ],
             "notice": self._notice(),
+            "stopped": None if self._turned_away is None else notice_text(self._turned_away, self.language),
             "history": [self._past_payment(past) for past in self._past],
             "readers": {
                 "chosen": None

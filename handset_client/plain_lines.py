@@ -15,7 +15,9 @@ _TELLING: Final = frozenset(
 
 
 def says_more_than_the_steps(notice: Notice) -> bool:
-    """Not where a reader does what the step or the result says already."""
+    """Not where a reader does what the step or the result says already, nor what the program's end says."""
+    if notice.kind is NoticeKind.TURNED_AWAY:
+        return False
     return notice.kind is not NoticeKind.READER_STATUS or notice.detail in _TELLING
 
 

@@ -30,6 +30,7 @@ from handset_client.issuer_frames import IssuerFrame
 from handset_client.notebook import Notebook
 from handset_client.ports import (
     Answer,
+    CredentialRefusedError,
     History,
     IssuerEvent,
     IssuerLink,
@@ -120,7 +121,12 @@ class HandsetService:
                     self._perform(self._from_reader(relay, reader.result()))
                     reader = asyncio.create_task(self._reader.next_event())
                 if issuer.done():
-                    self._perform(self._from_issuer(relay, issuer.result()))
+                    try:
+                        news = issuer.result()
+                    except CredentialRefusedError as refusal:
+                        self._screen.tell(Notice(NoticeKind.TURNED_AWAY, str(refusal)))
+                        raise
+                    self._perform(self._from_issuer(relay, news))
                     issuer = asyncio.create_task(self._issuer.next_event())
                 if person.done():
                     try:

@@ -157,11 +157,18 @@ class WebScreen:
         runner, self._runner = self._runner, None
         if self._notice_over is not None:
             self._notice_over.cancel()
-        farewells = [
-            tab.socket.close(code=WSCloseCode.GOING_AWAY, message=b"switched off") for tab in self._tabs
-        ]
+        farewells = [self._farewell(tab) for tab in self._tabs]
         await asyncio.gather(*farewells, return_exceptions=True)
         await runner.cleanup()
+
+    async def _farewell(self, tab: _Tab) -> None:
+        """Goodbye, and before it the state once more where it says why."""
+        try:
+            state = self._view.snapshot(_now())
+            if state["stopped"] is not None:
+                await _send(tab, {"type": "state", **state})
+        finally:
+            await tab.socket.close(code=WSCloseCode.GOING_AWAY, message=b"switched off")
 
     # Listening
 

@@ -14,6 +14,7 @@ const screen = document.getElementById("screen");
 
 let texts = null;
 let state = null;
+let farewell = null; // why the phone program ended, where it said so
 let place = { name: "home" };
 let view = null;
 let viewKey = null;
@@ -47,6 +48,10 @@ function heard(message) {
 
 function became(next, words) {
   connection = next;
+  if (next === "stopped") farewell = state?.stopped ?? farewell;
+  if (next === "open") farewell = null;
+  // What was on show is over or unknown: it must not be drawn again as if it were new.
+  if (next === "stopped" || next === "locked") state = null;
   if (words) {
     texts = words;
     furnish();
@@ -74,10 +79,11 @@ function wanted() {
 
 function draw() {
   const next = wanted();
-  if (next === null) return;
-  const [key, build] = next;
-  if (key === viewKey) view.update(state);
-  else show(key, build());
+  if (next !== null) {
+    const [key, build] = next;
+    if (key === viewKey) view.update(state);
+    else show(key, build());
+  }
   drawBanners();
   snack();
 }
@@ -146,7 +152,7 @@ function settingsButton() {
 
 function shut(which) {
   const title = which === "locked" ? texts.closed : texts.stopped;
-  const text = which === "locked" ? texts.closed_text : texts.stopped_text;
+  const text = which === "locked" ? texts.closed_text : (farewell ?? texts.stopped_text);
   const element = el(
     "section",
     { class: "shut" },

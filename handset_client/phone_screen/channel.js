@@ -16,6 +16,7 @@ export class Channel {
   #heard;
   #became;
   #socket = null;
+  #token = null;
   #failures = 0;
   #timer = 0;
   #over = false;
@@ -36,15 +37,7 @@ export class Channel {
     const token = location.hash.slice(1);
     if (token) {
       history.replaceState(null, "", location.pathname);
-      const answer = await fetch("/session", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ token }),
-      });
-      if (answer.ok) {
-        localStorage.setItem(KEY, (await answer.json()).key);
-        this.#others.postMessage("another session");
-      }
+      this.#token = token;
     }
     await this.retry();
   }
@@ -63,11 +56,32 @@ export class Channel {
     return true;
   }
 
+  /** A link's token for a session; kept for the next attempt where nobody answers. */
+  async #exchange() {
+    const token = this.#token;
+    if (token === null) return;
+    this.#token = null;
+    try {
+      const answer = await fetch("/session", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ token }),
+      });
+      if (!answer.ok) return;
+      localStorage.setItem(KEY, (await answer.json()).key);
+      this.#others.postMessage("another session");
+    } catch (error) {
+      this.#token = token;
+      throw error;
+    }
+  }
+
   async #connect() {
     clearTimeout(this.#timer);
-    if (this.#socket !== null) return;
     let session;
     try {
+      await this.#exchange();
+      if (this.#socket !== null) return;
       session = await (await fetch("/session")).json();
     } catch {
       this.#again();

@@ -56,6 +56,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.OUTCOME_DELIVERED: "The card reader has the outcome.",
         NoticeKind.OUTCOME_KEPT: "The card reader is away. It gets the outcome when it is next connected.",
         NoticeKind.HISTORY_FAILED: "Could not write the history ({detail}). Check the disk.",
+        NoticeKind.TURNED_AWAY: "{detail}",
     }
 )
 

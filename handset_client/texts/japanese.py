@@ -56,6 +56,7 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.OUTCOME_DELIVERED: "カードリーダーに結果を伝えました。",
         NoticeKind.OUTCOME_KEPT: "カードリーダーが見当たりません。次に接続したときに結果を伝えます。",
         NoticeKind.HISTORY_FAILED: "履歴を書き込めませんでした（{detail}）。ディスクを確かめてください。",
+        NoticeKind.TURNED_AWAY: "銀行に接続を断られました: {detail}",
     }
 )
 
@@ -303,7 +304,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "card": "カード",
         "card_ending": "末尾 {last_four}",
         "when": "日時",
-        "done": "完了",
+        "done": "閉じる",
         "dismiss": "閉じる",
         "language": "言語",
         "theme": "テーマ",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.preferences import Preferences
@@ -85,3 +85,45 @@ async def test_which_of_several_readers_is_said_in_both_views(browser: Browser) 
         await expect(tab.heading("Connecting to reader")).to_be_visible()
         await expect(line).to_have_text(notice_text(several, on_page=True))
         await tab.check()
+
+
+async def test_why_the_bank_sent_the_phone_away_is_said(browser: Browser) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab()
+        await expect(tab.heading("Payments")).to_be_visible()
+        place.screen.tell(Notice(NoticeKind.TURNED_AWAY, "Another program connected. Enrol again."))
+        await place.screen.close()
+        await expect(tab.heading("The phone is switched off")).to_be_visible()
+        await tab.sees("Another program connected. Enrol again.")
+
+
+async def test_no_old_request_comes_back_where_nobody_answers(browser: Browser) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab()
+        place.screen.ask(REQUEST, 60)
+        await expect(tab.heading(REQUEST.merchant_name)).to_be_visible()
+        await place.screen.close()
+        await expect(tab.heading("The phone is switched off")).to_be_visible()
+        await tab.button("Connect again").click()
+        await expect(tab.page.locator(".banner.offline")).to_be_visible()
+        await expect(tab.heading("The phone is switched off")).to_be_visible()
+        await expect(tab.heading(REQUEST.merchant_name)).to_have_count(0)
+
+
+async def test_a_link_whose_exchange_fails_is_tried_again(browser: Browser) -> None:
+    async with desk(browser) as place:
+        window = await place.window()
+        failed: list[str] = []
+
+        async def once(route: Route) -> None:
+            if route.request.method == "POST" and not failed:
+                failed.append(route.request.url)
+                await route.abort()
+            else:
+                await route.continue_()
+
+        await window.route("**/session", once)
+        tab = await place.tab(window)
+        await expect(tab.heading("Payments")).to_be_visible()
+        assert len(failed) == 1
+        assert not [words for words in tab.complaints if "ERR_FAILED" not in words]

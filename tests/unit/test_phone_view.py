@@ -158,6 +158,9 @@ def test_every_notice_has_its_place(kind: NoticeKind) -> None:
     if kind is NoticeKind.READER_STATUS:
         assert changed == set()
         return
+    if kind is NoticeKind.TURNED_AWAY:
+        assert (changed, after["stopped"]) == (set(), "detail")
+        return
     place = "issuer" if kind in ABOUT_ISSUER else "notice" if kind in PASSING else "reader"
     assert changed == {place}
     words = None if kind is NoticeKind.ISSUER_CONNECTED else notice_text(Notice(kind, "detail"), on_page=True)

@@ -17,6 +17,7 @@ from handset_client.wording import (
     Language,
     ending_text,
     notice_text,
+    page_texts,
     reason_text,
     request_text,
     step_text,
@@ -139,3 +140,8 @@ def test_every_notice_has_words(kind: NoticeKind) -> None:
     assert kind in NOTICES
     assert "{" not in notice_text(Notice(kind))
     assert "{" not in notice_text(Notice(kind, "detail")).replace("{detail}", "")
+
+
+def test_a_receipt_is_closed_and_not_completed() -> None:
+    """The button stands under "not paid" and "not known yet" as well."""
+    assert page_texts(Language.JAPANESE)["done"] == "閉じる"
