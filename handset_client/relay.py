@@ -77,6 +77,8 @@ class Relay:
         self._call: Call | None = None
         self._waiting = WaitingCalls()
         self._reader: Session | None = None
+        self._linked = False
+        """Whether the reader is there now: a session outlives its link for a while."""
         self._past = Afterwards(kept, doubts)
         self._owed = self._past.owed
         self._effects: list[RelayEffect] = []
@@ -125,7 +127,7 @@ class Relay:
 
     def reader_ready(self, reader_id: ReaderId, hello: bytes, now: float) -> list[RelayEffect]:
         """A new session with the reader is up; its hello goes to the issuer unread."""
-        reader = Session(reader_id, hello)
+        reader, self._linked = Session(reader_id, hello), True
         if self._call is None:
             self._do(ReleaseReader())
             return self._drain()
@@ -135,19 +137,23 @@ class Relay:
 
     def reader_away(self, now: float) -> list[RelayEffect]:
         """The link to the reader is down, for a moment or for good."""
+        self._linked = False
         if self._call is not None and RELAY.allows(self._call.state, Event.READER_AWAY):
             self._happen(Event.READER_AWAY, None, now)
+        self._give_way(now)
         return self._drain()
 
     def reader_lost(self, now: float) -> list[RelayEffect]:
         """The session with the reader cannot be resumed any more."""
-        self._reader = None
+        self._reader, self._linked = None, False
         if self._call is not None:
             self._peer_event(Event.READER_LOST, None, now)
+        self._give_way(now)
         return self._drain()
 
     def reader_said(self, kind: MessageType, data: bytes, now: float) -> list[RelayEffect]:
         """A message of the reader, complete; it goes to the issuer unread."""
+        self._linked = True
         if self._call is None or kind not in MESSAGE_EVENTS:
             self._do(Disregard(kind.name, "no payment" if self._call is None else self._call.state.name))
         else:
@@ -156,6 +162,7 @@ class Relay:
 
     def reader_took(self, payment_id: PaymentId, kind: MessageType, now: float) -> list[RelayEffect]:
         """The reader acknowledged a message of ours, whole."""
+        self._linked = True
         if kind is MessageType.OUTCOME:
             if self._call and self._is_current(payment_id) and self._call.state in DELIVERING:
                 self._happen(Event.OUTCOME_DELIVERED, None, now)
@@ -211,16 +218,24 @@ class Relay:
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
             return
         self._waiting.add(request, now + request.approve_within)
-        if (
-            self._call
-            and self._call.state is State.DELIVERING_RESULT_SHOWN
-            and not self._can_deliver(self._call)
-        ):
-            # Only an outcome for an absent reader is in the way, and it is on disk: people come first.
-            self._happen(Event.DELIVERY_OVER, None, now)
-        elif self._call is not None:
+        if self._call is not None and not self._give_way(now):
             self._do(Tell(Notice(NoticeKind.PAYMENT_WAITING, request.merchant_name)))
         self._next(now)
+
+    def _give_way(self, now: float) -> bool:
+        """Let a waiting call begin where only an outcome for an absent reader is in its way."""
+        call = self._call
+        if (
+            call is None
+            or call.state is not State.DELIVERING_RESULT_SHOWN
+            or self._waiting.deadline() is None
+        ):
+            return False
+        if self._linked and self._can_deliver(call):
+            return False
+        # The outcome is on disk, for this reader's next session: people come first.
+        self._happen(Event.DELIVERY_OVER, None, now)
+        return True
 
     def _next(self, now: float) -> None:
         """Begin what waits: a call if there is one, else an outcome that a reader is owed."""

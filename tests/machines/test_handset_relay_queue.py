@@ -1,5 +1,9 @@
 """The relay machine: calls that wait, outcomes kept for readers, restarts and stopping."""
 
+from collections.abc import Callable
+
+import pytest
+
 from handset_client.effects import (
     Ask,
     ConnectReader,
@@ -13,6 +17,7 @@ from handset_client.effects import (
     KeptOutcome,
     Notice,
     NoticeKind,
+    RelayEffect,
     ReleaseReader,
     SendToIssuer,
     Step,
@@ -124,6 +129,31 @@ def test_a_new_call_does_not_wait_for_an_absent_readers_outcome() -> None:
     driver.issuer(completed())
     effects = driver.issuer(request(P2))
     assert any(isinstance(effect, Ask) for effect in effects)
+
+
+def paid_but_not_delivered() -> Driver:
+    driver = Driver()
+    driver.until_pin_sent()
+    driver.issuer(to_reader(MessageType.OUTCOME, b"outcome 1", left=0))
+    driver.issuer(completed())
+    return driver
+
+
+def test_a_new_call_does_not_wait_for_a_reader_whose_link_is_down() -> None:
+    driver = paid_but_not_delivered()
+    driver.away()
+    assert Ask(request(P2), 60.0) in driver.issuer(request(P2))
+
+
+@pytest.mark.parametrize("leave", [Driver.away, Driver.lost])
+def test_a_call_that_waits_goes_first_once_the_reader_leaves(
+    leave: Callable[[Driver], list[RelayEffect]],
+) -> None:
+    driver = paid_but_not_delivered()
+    assert not any(isinstance(effect, Ask) for effect in driver.issuer(request(P2)))
+    assert Ask(request(P2), 60.0) in leave(driver)
+    driver.hello()
+    assert driver.to_the_reader()[-1] == (MessageType.OUTCOME, b"outcome 1")
 
 
 def test_after_a_restart_of_the_phone_the_unsaid_outcome_is_asked_for_and_brought() -> None:
