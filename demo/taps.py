@@ -97,6 +97,10 @@ class TappedReaderLink:
         self.released.clear()
         self._inner.connect()
 
+    def expect_message(self) -> None:
+        """See ReaderLink."""
+        self._inner.expect_message()
+
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
         """See ReaderLink."""
         for each in self.outgoing(ForReader(payment_id, kind, data)):

@@ -54,6 +54,9 @@ class ReaderLink(Protocol):
     def connect(self) -> None:
         """See to it that there is a session, or look for the reader until :meth:`release`. Idempotent."""
 
+    def expect_message(self) -> None:
+        """A message for the reader is about to come: be ready for it without first clearing the air."""
+
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
         """Queue a message for the session that is up; answered by ReaderTook, or by ReaderLost."""
 

@@ -86,6 +86,11 @@ class BleakReaderLink:
         self._task = asyncio.create_task(work, name="reader link")
         self._task.add_done_callback(lambda task: self._report_crash(session, task))
 
+    def expect_message(self) -> None:
+        """See ReaderLink."""
+        if self._session is not None:
+            self._session.expect_message()
+
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
         """See ReaderLink."""
         if self._session is None or not self._session.send(payment_id, kind, data, _now()):
@@ -313,9 +318,11 @@ class _Radio:
         session = self._session
         while not down.is_set():
             session.wake.clear()
-            for value in session.channel.values_to_send():
-                async with asyncio.timeout(self._settings.step):
-                    await client.write_gatt_char(key, value, response=True)
+            while values := session.channel.values_to_send():
+                for value in values:
+                    async with asyncio.timeout(self._settings.step):
+                        await client.write_gatt_char(key, value, response=True)
+            session.all_written()
             if session.channel.link is framing.Link.FAILED:
                 return
             if session.released.is_set() and session.channel.idle:

@@ -74,6 +74,9 @@ class LinkSession:
         self.failures = 0
         self.greeted = False
         """Whether the relay holds this session's hello, so that losing it must be said."""
+        self._ready: ReaderReady | None = None
+        """The reader's hello, for as long as its acknowledgement is being written."""
+        self._expecting = False
         self._on_the_way: dict[int, tuple[PaymentId, MessageType]] = {}
         self._told: set[NoticeKind] = set()
         self._status: Status | None = None
@@ -102,6 +105,16 @@ class LinkSession:
         self.wake.set()
         return True
 
+    def expect_message(self) -> None:
+        """A message is about to come: see ReaderLink."""
+        self._expecting = True
+        self._tell_ready()
+
+    def all_written(self) -> None:
+        """The air is free: what is sent now goes out at the next connection event."""
+        if self.channel.link is framing.Link.OPEN:
+            self._tell_ready()
+
     def heed(self, events: list[framing.Event]) -> None:
         """Turn what the channel says into what the relay hears."""
         for event in events:
@@ -111,8 +124,11 @@ class LinkSession:
                         self.report(Notice(NoticeKind.READER_RESUMED))
                     self.resume_until, self.failures = None, 0
                 case framing.MessageReceived(MessageType.READER_HELLO, payload) if self.reader_id:
-                    self.greeted = True
-                    self.report(ReaderReady(self.reader_id, payload))
+                    self._ready = ReaderReady(self.reader_id, payload)
+                    if self._expecting:
+                        self._tell_ready()  # the message that comes acknowledges it
+                    else:
+                        self._acknowledge_now()
                 case framing.MessageReceived(kind, payload):
                     self.report(ReaderSaid(kind, payload))
                 case framing.Delivered(message_id):
@@ -150,8 +166,22 @@ class LinkSession:
             self._told.add(kind)
             self.report(Notice(kind, shown(detail, DETAIL_LIMIT)))
 
+    def _acknowledge_now(self) -> None:
+        """Nobody has approved yet. An acknowledgement later would be in the air when somebody does.
+
+        A write takes two connection events, and the next one waits for it.
+        """
+        if (due := self.channel.deadline()) is not None:
+            self.heed(self.channel.handle_timer(due))
+
+    def _tell_ready(self) -> None:
+        if self._ready is not None:
+            ready, self._ready, self.greeted = self._ready, None, True
+            self.report(ready)
+
     def _lost(self) -> None:
         self._on_the_way.clear()
+        self._ready = None
         if self.greeted:
             self.greeted = False
             self.report(ReaderLost())

@@ -44,6 +44,9 @@ class FakeReader:
         self.log.append("connect")
         self.events.put_nowait(ReaderReady(READER, b"hello"))
 
+    def expect_message(self) -> None:
+        pass
+
     def send(self, payment_id: PaymentId, kind: MessageType, data: bytes) -> None:
         self.log.append((kind, data))
         self.events.put_nowait(ReaderTook(payment_id, kind))
