@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from handset_client.adapters.credential_file import FILE_NAME, CredentialFile
+from handset_client.adapters.credential_file import FILE_NAME, CredentialFile, write_privately
 from handset_client.adapters.history_file import LARGEST_HISTORY, MOST_OWED, OWED_FOR, HistoryFile
 from handset_client.effects import End, Ending, KeptOutcome
 from handset_client.issuer_frames import PaymentRequest
@@ -48,9 +49,18 @@ def test_a_credential_is_kept_and_private(tmp_path: Path) -> None:
 
 def test_a_credential_is_replaced_whole(tmp_path: Path) -> None:
     store = CredentialFile(tmp_path)
-    (tmp_path / (FILE_NAME + ".new")).write_text("left by a crash")
     store.save(CREDENTIAL)
+    store.save(replace(CREDENTIAL, token="another"))
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_two_commands_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.json"
+    with ThreadPoolExecutor(4) as writers:
+        for written in [writers.submit(write_privately, path, str(number)) for number in range(100)]:
+            written.result()
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_text().strip().isdigit()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX modes")
