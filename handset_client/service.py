@@ -19,6 +19,7 @@ from handset_client.effects import (
     Keep,
     Notice,
     NoticeKind,
+    Progress,
     Record,
     RelayEffect,
     ReleaseReader,
@@ -156,13 +157,13 @@ class HandsetService:
             case ReaderTook(payment_id, kind):
                 return relay.reader_took(payment_id, kind, _now())
             case Notice():
-                self._screen.tell(event)
+                self._tell(event)
                 return ()
 
     def _from_issuer(self, relay: Relay, event: IssuerEvent) -> Iterable[RelayEffect]:
         self._watch(event)
         if isinstance(event, Notice):
-            self._screen.tell(event)
+            self._tell(event)
             return ()
         if isinstance(event, IssuerUp):
             return relay.issuer_welcomed(event.fresh, _now())
@@ -172,6 +173,7 @@ class HandsetService:
     def _from_person(self, relay: Relay, answer: Answer) -> Iterable[RelayEffect]:
         self._watch(answer)
         if answer.approved:
+            self._reader.expect_message()
             return relay.person_approved(answer.payment_id, _now())
         return relay.person_declined(answer.payment_id, _now(), answer.declined)
 
@@ -182,7 +184,7 @@ class HandsetService:
                 case Ask(request, seconds_left):
                     self._screen.ask(request, seconds_left)
                 case Tell(what):
-                    self._screen.tell(what)
+                    self._tell(what)
                 case Finish(ending):
                     self._screen.finish(ending)
                     self._notebook.write(partial(self._history.record, ending, self._unix_time()))
@@ -205,6 +207,12 @@ class HandsetService:
                     self._notebook.write(partial(self._history.forget_outcome, payment_id))
                 case Disregard(event, state):
                     _log.warning("%s has no place now (%s); nothing changed", event, state)
+
+    def _tell(self, what: Progress | Notice) -> None:
+        """To the person in words; what these two hold beside is for who looks after the program."""
+        if isinstance(what, Notice) and what.kind in (NoticeKind.READER_FAILED, NoticeKind.ISSUER_COMPLAINED):
+            _log.warning("%s: %s", what.kind.name.lower(), what.detail)
+        self._screen.tell(what)
 
     async def _close(self, writing: asyncio.Task[None]) -> None:
         # The issuer hears the last word first; the reader link may need a moment to hang up.
