@@ -233,6 +233,8 @@ async def test_what_cannot_go_on_ends_the_program_in_good_order(phone: Phone, er
     with pytest.raises(type(error)):
         await phone.run()
     assert {"issuer closed", "reader closed"} <= set(phone.log)
+    told = Notice(NoticeKind.TURNED_AWAY, "enrol again") in phone.shown
+    assert told is isinstance(error, CredentialRefusedError)
 
 
 async def test_a_bug_in_the_radio_ends_the_program(phone: Phone) -> None:

@@ -145,3 +145,9 @@ def test_every_notice_has_words(kind: NoticeKind) -> None:
 def test_a_receipt_is_closed_and_not_completed() -> None:
     """The button stands under "not paid" and "not known yet" as well."""
     assert page_texts(Language.JAPANESE)["done"] == "閉じる"
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.READER_FAILED, NoticeKind.ISSUER_COMPLAINED])
+@pytest.mark.parametrize("language", list(Language))
+def test_no_code_is_shown_to_the_person(kind: NoticeKind, language: Language) -> None:
+    assert "unexpected_message" not in notice_text(Notice(kind, "unexpected_message: TimeoutError"), language)
