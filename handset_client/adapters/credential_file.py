@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 from handset_client.ports import Credential, TokenVault
 from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
-from protocol.identifiers import check_handset_id, check_issuer_id, parse_phone_number
+from protocol.identifiers import HandsetId, check_handset_id, check_issuer_id, parse_phone_number
 
 FILE_NAME: Final = "credential.json"
 IN_VAULT: Final = "keyring"
@@ -44,8 +45,9 @@ class CredentialFile:
         return replace(credential, token=self._fetch(credential)) if _lies_in_vault(content) else credential
 
     def save(self, credential: Credential) -> str:
-        """See Credentials. The old file stands until the new one is whole."""
+        """See Credentials. The old file stands until the new one is whole; then its token goes as well."""
         vault = self._find_vault()
+        former = self._former_in_vault()
         kept = vault is not None and vault.put(credential.handset_id, credential.token)
         content = {
             "issuer_url": credential.issuer_url,
@@ -55,6 +57,10 @@ class CredentialFile:
             **({"token_in": IN_VAULT} if kept else {"token": credential.token}),
         }
         write_privately(self._path, json.dumps(content))
+        if vault is not None and former is not None and (former != credential.handset_id or not kept):
+            # A keyring that is locked keeps it: the new credential is good all the same.
+            with suppress(InputError):
+                vault.drop(former)
         if vault is not None and kept:
             return f"in the system's keyring ({vault.name})"
         return f"in {self._path}, which this user alone can read"
@@ -73,6 +79,20 @@ class CredentialFile:
             vault.drop(credential.handset_id)
         self._path.unlink(missing_ok=True)
         return credential
+
+    def _former_in_vault(self) -> HandsetId | None:
+        try:
+            content = self._read()
+            return _parse(content).handset_id if content is not None and _lies_in_vault(content) else None
+        except (InputError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def try_folder(self) -> None:
+        """Raise OSError now if a credential could not be written here later."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=FILE_NAME + ".", suffix=".new", dir=self._path.parent)
+        os.close(descriptor)
+        Path(draft).unlink()
 
     def _read(self) -> dict[str, Any] | None:
         try:

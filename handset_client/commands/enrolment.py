@@ -28,8 +28,11 @@ async def run_enrol(arguments: argparse.Namespace) -> None:
             "not_a_handset_code", "That code is for a card reader. Use it there: reader-peripheral enrol"
         )
     check_transport(code.issuer_url, allow_unencrypted=arguments.allow_unencrypted_issuer)
-    credential = await enrol(code, tls_context(arguments.ca_file))
-    where = credentials(arguments).save(credential)
+    tls, store = tls_context(arguments.ca_file), credentials(arguments)
+    # The code is good once: a folder that takes nothing must be known before it is used up.
+    store.try_folder()
+    credential = await enrol(code, tls)
+    where = store.save(credential)
     print(f"Enrolled with {credential.issuer_id} as {credential.phone}. Now run: handset-client run")
     print(f"The credential is {where}.")
     if arguments.qr is not None:

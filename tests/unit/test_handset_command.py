@@ -157,6 +157,16 @@ async def test_an_enrolment_that_fails_says_what_to_do(
     assert CredentialFile(tmp_path).load() is None
 
 
+async def test_a_folder_that_takes_nothing_does_not_use_up_the_code(
+    issuer: Issuer, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    status, _, err = await run(["enrol"], tmp_path / "file", code(url) + "\n")
+    assert status
+    assert "Traceback" not in err
+    assert issuer.asked == []
+
+
 async def test_an_issuer_that_is_not_there(tmp_path: Path, unused_tcp_port: int) -> None:
     status, _, err = await run(["enrol"], tmp_path, code(f"http://127.0.0.1:{unused_tcp_port}"))
     assert status == 1

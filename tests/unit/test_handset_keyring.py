@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keyring
@@ -79,6 +80,16 @@ def test_the_secret_is_in_the_keyring_and_nowhere_in_the_file(tmp_path: Path, de
     assert desktop.kept == {(SERVICE, CREDENTIAL.handset_id): TOKEN}
     assert TOKEN not in (tmp_path / FILE_NAME).read_text()
     assert store.load() == CREDENTIAL
+
+
+def test_enrolling_again_drops_the_former_secret(tmp_path: Path, desktop: Desktop) -> None:
+    store = CredentialFile(tmp_path, SystemKeyring.find)
+    store.save(CREDENTIAL)
+    again = replace(CREDENTIAL, handset_id=HandsetId(mint("hst", b"\x02" * 16)), token="another")
+    store.save(again)
+    assert desktop.kept == {(SERVICE, again.handset_id): "another"}
+    store.save(again)
+    assert store.load() == again
 
 
 def test_forgetting_empties_both(tmp_path: Path, desktop: Desktop) -> None:
