@@ -107,11 +107,10 @@ class Lane:
         self._cardholder, self._number, self._card = owner
         self._reader_id, self._keys, self._pinned = reader
         self._credential = credential
-        self._unsaid = 0
 
     async def pay_in(self, weather: Weather) -> Report:
         """One payment in this weather, then one in fair weather; both are judged."""
-        began, faults, self._unsaid = time.monotonic(), [], 0
+        began, faults = time.monotonic(), []
         person = Person(
             approves=None if weather.mood is Mood.IGNORES else weather.mood is not Mood.DECLINES,
             card=self._card,
@@ -144,7 +143,7 @@ class Lane:
             stack.push_async_callback(stop_phone)
             before = await self._balance()
             wire.weather = weather
-            restart = self._restart_when_told(weather, wire, ether, person, phones, start_phone)
+            restart = self._restart_when_told(weather, wire, ether, phones, start_phone)
             try:
                 payment = await self._pay(person, f"storm {weather.seed}", weather.thinks)
                 ending = await self._phone_ended(person, payment)
@@ -201,7 +200,7 @@ class Lane:
         return gatt.ReaderInfo((PROTOCOL_VERSION,), self._reader_id, MODEL_CODE, FIRMWARE)
 
     def _restart_when_told(
-        self, weather: Weather, wire: Wire, ether: Ether, person: Person, phones: list[Phone], start: object
+        self, weather: Weather, wire: Wire, ether: Ether, phones: list[Phone], start: object
     ) -> list[asyncio.Task[None]]:
         """Kill the phone's program at its frame: nothing it says at its end gets anywhere."""
         tasks: list[asyncio.Task[None]] = []
@@ -210,7 +209,6 @@ class Lane:
             wire.cut(away=3600)
             ether.part()
             await phones[-1].stop()
-            self._unsaid = len(person.phone.endings)  # killed, it would have said nothing
             ether.meet()
             wire._away_until = 0.0
             await start()  # type: ignore[operator]
@@ -248,7 +246,7 @@ class Lane:
         if not person.phone.asked.all(lambda request: request.payment_id == payment.id):
             return None
         ending = await person.phone.endings.until(
-            lambda end: end.request.payment_id == payment.id, since=self._unsaid, patience=HUNG
+            lambda end: end.request.payment_id == payment.id, patience=HUNG
         )
         return ending.end
 
