@@ -305,7 +305,7 @@ PAGE: Final[Mapping[str, str]] = MappingProxyType(
         "card_ending": "末尾 {last_four}",
         "when": "日時",
         "done": "閉じる",
-        "dismiss": "閉じる",
+        "dismiss": "通知を閉じる",
         "language": "言語",
         "theme": "テーマ",
         "theme_system": "システム",

@@ -22,7 +22,8 @@ SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["360", "1440"])
 
 
 async def asked(place: Desk, tab: Tab) -> None:
-    """A shop asks, and the buttons are awake."""
+    """A shop asks while the page is open, and the buttons are awake."""
+    await expect(tab.page.locator("#screen :is(h1, h2)").first).to_be_attached()
     place.screen.ask(REQUEST, 60)
     place.screen.tell(Progress(P1, Step.READER_READY))
     await expect(tab.page.locator(".request .choice button:enabled")).to_have_count(2)

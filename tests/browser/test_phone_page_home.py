@@ -131,6 +131,7 @@ async def test_sound_and_notification(browser: Browser) -> None:
 async def test_a_refused_notification_is_said(browser: Browser) -> None:
     async with desk(browser) as place:
         tab = await place.tab()
+        await expect(tab.button("Settings")).to_be_visible()  # the link is used: another load needs none
         await tab.page.add_init_script("Notification.requestPermission = async () => 'denied';")
         await tab.page.reload()
         await tab.button("Settings").click()
@@ -188,7 +189,7 @@ async def test_the_page_is_told_nothing_more_than_it_shows(browser: Browser) -> 
         what = {"id", "merchant", "amount", "order"}
         assert {name for state in states for name in state} == {
             *("type", "language", "theme", "issuer", "reader", "payment", "receipt", "notice"),
-            *("history", "readers"),
+            *("history", "readers", "doubts", "stopped"),
         }
         assert {name for state in states for name in state["payment"] or ()} == {
             *what,
