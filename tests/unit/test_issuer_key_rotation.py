@@ -207,6 +207,16 @@ async def test_a_wrong_pin_moves_no_verifier(home: House, desk: KeyDesk) -> None
     assert await desk.uses(P.PIN_PEPPER, 1) == 0
 
 
+async def ends_at_the_card(home: House, phone: SocketPhone) -> str:
+    """Why a payment ends once its card is at the issuer."""
+    payment_id = await home.charge()
+    await phone.heard("payment_request", payment_id)
+    await phone.say("approve", payment_id, reader_hello=b64(home.reader.hello()))
+    home.reader.take_offer(unb64((await phone.heard("key_offer", payment_id))["data"]))
+    await phone.say("from_reader", payment_id, kind="card_envelope", data=b64(home.reader.swipe()))
+    return str((await phone.heard("result", payment_id))["reason"])
+
+
 async def test_an_abandoned_pepper_takes_no_try_and_a_reset_pin_helps(home: House, desk: KeyDesk) -> None:
     await desk.rotate(P.PIN_PEPPER)
     with pytest.raises(KeyInUse, match="reset-pin"):
@@ -214,12 +224,7 @@ async def test_an_abandoned_pepper_takes_no_try_and_a_reset_pin_helps(home: Hous
     assert await desk.retire(P.PIN_PEPPER, abandon=True) == 1
     await home.issuer.keys.refresh()
     async with home.phone() as phone:
-        payment_id = await home.charge()
-        await phone.heard("payment_request", payment_id)
-        await phone.say("approve", payment_id, reader_hello=b64(home.reader.hello()))
-        home.reader.take_offer(unb64((await phone.heard("key_offer", payment_id))["data"]))
-        await phone.say("from_reader", payment_id, kind="card_envelope", data=b64(home.reader.swipe()))
-        assert (await phone.heard("result", payment_id))["reason"] == "pin_blocked"
+        assert await ends_at_the_card(home, phone) == "pin_blocked"
         (card,) = await desk.storage.cards()
         assert card.pin_tries_left == 3
 
@@ -231,9 +236,4 @@ async def test_an_abandoned_index_makes_its_cards_unknown(home: House, desk: Key
     assert await desk.retire(P.PAN_INDEX, abandon=True) == 1
     await home.issuer.keys.refresh()
     async with home.phone() as phone:
-        payment_id = await home.charge()
-        await phone.heard("payment_request", payment_id)
-        await phone.say("approve", payment_id, reader_hello=b64(home.reader.hello()))
-        home.reader.take_offer(unb64((await phone.heard("key_offer", payment_id))["data"]))
-        await phone.say("from_reader", payment_id, kind="card_envelope", data=b64(home.reader.swipe()))
-        assert (await phone.heard("result", payment_id))["reason"] == "unknown_card"
+        assert await ends_at_the_card(home, phone) == "unknown_card"
