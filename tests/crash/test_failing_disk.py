@@ -37,7 +37,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def ask(here: Town) -> tuple[int, dict[str, object], aiohttp.ClientResponse]:
     """One more shop's request, which does not ask again.
 
-    The other shops may all be in the middle of a payment: these wait for the database and are refused nothing.
+    The other shops may all be in the middle of a payment, which waits and is refused nothing.
     """
     shop = here.shops[0]
     body = {"phone": here.cardholders[0].phone, "amount": 1, "currency": "JPY", "order": "tea"}
