@@ -12,12 +12,9 @@ import resource
 import shutil
 import socket
 import stat
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,9 +24,10 @@ from cryptography import x509
 from issuer_server.settings import Settings
 from issuer_server.tls import ServerTls, read_certificate
 from protocol.errors import InputError
+from service_host.findings import Finding, Level
+from service_host.machine import AnyMachine
 
 SERVICE: Final = "blind-relay-issuer.service"
-_COMMAND_SECONDS = 5.0
 _DAY = 86_400.0
 CERTIFICATE_NOTE: Final = 21 * _DAY
 DISK_FAULT: Final = 100 * 2**20
@@ -38,39 +36,8 @@ FILES_NOTE: Final = 4096
 """Each connected phone is an open file."""
 
 
-class Level(StrEnum):
-    """How a check came out."""
-
-    OK = "ok"
-    NOTE = "note"  # works, and could be better
-    FAULT = "fault"
-    UNKNOWN = "unknown"  # cannot be told here
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: its name, how it came out, what was seen, and what to do about it."""
-
-    check: str
-    level: Level
-    seen: str
-    remedy: str = ""
-
-
-class Machine:
+class Machine(AnyMachine):
     """The machine looked at."""
-
-    def run(self, *command: str) -> str | None:
-        """What a command prints, whatever its status; None where it is not there or hangs."""
-        if shutil.which(command[0]) is None:
-            return None
-        try:
-            done = subprocess.run(  # noqa: S603 - fixed commands of this file
-                command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip()
 
     def now(self) -> float:
         return time.time()
@@ -80,11 +47,6 @@ class Machine:
 
     def open_files(self) -> int:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def worst(findings: Sequence[Finding]) -> int:
-    """The exit status: 1 when something keeps the issuer from working."""
-    return int(any(finding.level is Level.FAULT for finding in findings))
 
 
 def settings_file(path: Path, settings: Settings) -> Iterator[Finding]:
@@ -233,24 +195,6 @@ def _taken(host: str, port: int) -> bool:
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False
-
-
-def service(machine: Machine) -> Iterator[Finding]:
-    """The systemd service."""
-    enabled = machine.run("systemctl", "is-enabled", SERVICE)
-    active = machine.run("systemctl", "is-active", SERVICE)
-    if active is None or active in ("", "offline"):
-        yield Finding("service", Level.UNKNOWN, "systemd does not run here")
-    elif active == "active":
-        level, remedy = Level.OK, ""
-        if enabled != "enabled":
-            level, remedy = Level.NOTE, f"To start it with the machine: sudo systemctl enable {SERVICE}"
-        yield Finding("service", level, f"{SERVICE} runs, and is {enabled}", remedy)
-    elif enabled in (None, "", "not-found"):
-        yield Finding("service", Level.NOTE, "not installed", "See docs/issuer-operations.md.")
-    else:
-        remedy = f"Run: sudo systemctl enable --now {SERVICE}; its log: journalctl -u {SERVICE}"
-        yield Finding("service", Level.NOTE, f"{SERVICE} is {active} and {enabled}", remedy)
 
 
 def limits_of_files(machine: Machine) -> Iterator[Finding]:

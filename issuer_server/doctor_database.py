@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from issuer_server.doctor import Finding, Level, day
+from issuer_server.doctor import day
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.sqlite.connection import take_server_lock
 from issuer_server.storage.sqlite.inspection import (
@@ -20,6 +20,7 @@ from issuer_server.storage.sqlite.inspection import (
     newest_version,
 )
 from issuer_server.storage.sqlite.lost_commits import check_unless_served
+from service_host.findings import Finding, Level
 
 WAL_NOTE: Final = 256 * 2**20
 OUTBOX_NOTE: Final = 15 * 60.0

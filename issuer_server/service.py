@@ -34,12 +34,12 @@ from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
 from issuer_server.readiness import Readiness
 from issuer_server.refund_api import RefundApi
-from issuer_server.service_manager import ServiceManager
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite.adapter import SqliteStorage
 from issuer_server.tls import ServerTls, server_tls
 from issuer_server.webhook_delivery import WebhookDelivery
 from protocol.errors import InputError
+from service_host.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from issuer_server.tracing import Tracing

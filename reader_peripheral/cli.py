@@ -22,7 +22,6 @@ from reader_peripheral.adapters.absent_display import AbsentDisplay
 from reader_peripheral.adapters.key_store import FileKeyStore
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.peripheral_radio import PeripheralRadio, RadioError
-from reader_peripheral.adapters.service_manager import ServiceManager
 from reader_peripheral.commands import hardware, learn
 from reader_peripheral.devices import input_devices
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
@@ -33,6 +32,7 @@ from reader_peripheral.service import ReaderService
 from reader_peripheral.session import Session
 from reader_peripheral.settings_file import SETTINGS_VARIABLE, SYSTEM_SETTINGS, settings_path
 from reader_peripheral.texts import Language
+from service_host.service_manager import ServiceManager
 
 log = logging.getLogger(__name__)
 
@@ -278,7 +278,7 @@ async def _serve(
     try:
         who = f"Reader {reader_id_text(identity)}, advertising as {gatt.device_name(identity)}"
         print(who, flush=True)
-        manager.ready(who)
+        manager.ready(lambda: who)
         await _until(stop, radio)
     finally:
         manager.stopping()

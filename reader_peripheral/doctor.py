@@ -10,11 +10,7 @@ import errno
 import os
 import platform
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
 
 from reader_peripheral.input_settings import KeypadKind, SwiperKind
@@ -23,38 +19,19 @@ from reader_peripheral.remedies import (
     SERVICE_ACCOUNT,
     guide,
     install_extra,
-    install_reader,
     let_use,
     ours,
 )
 from reader_peripheral.settings import DisplayKind, ReaderSettings
+from service_host.findings import Finding, Level
+from service_host.machine import AnyMachine
 
-_COMMAND_SECONDS = 5.0
 _RESTART = f"sudo systemctl restart {SERVICE}"
 # What was tried with bless 0.3.0; older ones may work.
 OLDEST_BLUETOOTHD = (5, 66)
 
 
-class Level(StrEnum):
-    """How a check came out."""
-
-    OK = "ok"
-    NOTE = "note"  # works, and could be better
-    FAULT = "fault"
-    UNKNOWN = "unknown"  # cannot be told here
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: its name, how it came out, what was seen, and what to do about it."""
-
-    check: str
-    level: Level
-    seen: str
-    remedy: str = ""
-
-
-class Machine:
+class Machine(AnyMachine):
     """The machine looked at: files below `root`, commands by `run`."""
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -75,18 +52,6 @@ class Machine:
         """Whether this user may read and write it."""
         return os.access(path, os.R_OK | os.W_OK)
 
-    def run(self, *command: str) -> str | None:
-        """What a command prints, whatever its status; None where it is not there or hangs."""
-        if shutil.which(command[0]) is None:
-            return None
-        try:
-            done = subprocess.run(  # noqa: S603 - fixed commands of this file
-                command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip()
-
 
 def system(machine: Machine) -> Iterator[Finding]:
     """Operating system and Python."""
@@ -99,23 +64,6 @@ def system(machine: Machine) -> Iterator[Finding]:
     else:
         yield Finding("system", Level.OK, seen)
     yield Finding("clock", Level.OK, "not needed: the reader's own nonce makes an offer fresh")
-
-
-def service(machine: Machine) -> Iterator[Finding]:
-    """The systemd service, and whether the console would get what the swiper types."""
-    enabled, active = (
-        machine.run("systemctl", "is-enabled", SERVICE),
-        machine.run("systemctl", "is-active", SERVICE),
-    )
-    if active is None or active in ("", "offline"):
-        yield Finding("service", Level.UNKNOWN, "systemd does not run here")
-    elif active == "active":
-        yield Finding("service", Level.OK, f"{SERVICE} runs, and is {enabled}")
-    elif enabled in (None, "", "not-found"):
-        yield Finding("service", Level.NOTE, "not installed", install_reader())
-    else:
-        remedy = f"See: journalctl -u {SERVICE}, and run: sudo systemctl enable --now {SERVICE}"
-        yield Finding("service", Level.NOTE, f"{SERVICE} is {active} and {enabled}", remedy)
 
 
 def console(machine: Machine, settings: ReaderSettings) -> Iterator[Finding]:
@@ -336,8 +284,3 @@ def bluetoothd_version(machine: Machine) -> Iterator[Finding]:
         yield Finding("bluetoothd", Level.NOTE, f"BlueZ {number[0]}", remedy)
     else:
         yield Finding("bluetoothd", Level.OK, f"BlueZ {number[0]}")
-
-
-def worst(findings: Sequence[Finding]) -> int:
-    """The exit status: 1 when something keeps the reader from working."""
-    return int(any(finding.level is Level.FAULT for finding in findings))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from dataclasses import asdict
-from typing import Final
 
 from issuer_server import doctor, doctor_database
 from issuer_server.commands.desk import SETTINGS_FILE, Commands, add_data_option, settings_of
-from issuer_server.commands.output import print_json
-from issuer_server.doctor import Finding, Level
 from issuer_server.key_opening import open_keys
 from issuer_server.key_store import KeyPurpose
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.errors import BlindRelayError
+from service_host import findings
+from service_host.findings import Finding, Level
+from service_host.machine import service
 
-_SIGNS: Final = {Level.OK: "ok", Level.NOTE: "note", Level.FAULT: "FAULT", Level.UNKNOWN: "?"}
+_INSTALL = "Run, in a clone of Blind Relay: sudo packaging/install-issuer.sh"
 
 
 def add_parsers(commands: Commands) -> None:
@@ -34,15 +33,9 @@ def add_parsers(commands: Commands) -> None:
 
 async def doctor_command(arguments: argparse.Namespace) -> int:
     """Print every finding; the exit status."""
-    findings = await examine(arguments, doctor.Machine())
-    if arguments.json:
-        print_json([asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            print(f"{_SIGNS[finding.level]:>5}  {finding.check}: {finding.seen}")
-            if finding.remedy:
-                print(f"       -> {finding.remedy}")
-    return doctor.worst(findings)
+    found = await examine(arguments, doctor.Machine())
+    print(findings.document(found) if arguments.json else "\n".join(findings.lines(found)))
+    return findings.worst(found)
 
 
 async def examine(arguments: argparse.Namespace, machine: doctor.Machine) -> list[Finding]:
@@ -68,7 +61,7 @@ async def examine(arguments: argparse.Namespace, machine: doctor.Machine) -> lis
         *doctor.clock(machine, known.last_payment_at if known is not None else None),
         *doctor.tls(machine, settings),
         *doctor.ports(settings, running),
-        *doctor.service(machine),
+        *service(machine, doctor.SERVICE, _INSTALL),
         *doctor.limits_of_files(machine),
     ]
 

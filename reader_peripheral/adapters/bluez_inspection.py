@@ -13,8 +13,8 @@ from dbus_next.aio.message_bus import MessageBus
 from dbus_next.constants import BusType, MessageType
 from dbus_next.message import Message
 
-from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.remedies import join_group, without_bluetooth
+from service_host.findings import Finding, Level
 
 _ANSWER_SECONDS = 5.0
 _ADAPTER = "org.bluez.Adapter1"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from protocol.errors import BlindRelayError
@@ -15,14 +13,15 @@ from protocol.money import Money, currency
 from protocol.track_data import TrackFault
 from reader_peripheral import doctor, screens, settings
 from reader_peripheral.adapters.key_store import FileKeyStore
-from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.ports import Display
-from reader_peripheral.remedies import guide, install_extra, ours
+from reader_peripheral.remedies import SERVICE, guide, install_extra, install_reader, ours
 from reader_peripheral.settings import DisplayKind, DisplaySettings, ReaderSettings
 from reader_peripheral.settings_file import settings_path
 from reader_peripheral.texts import Language
+from service_host import findings
+from service_host.findings import Finding, Level
+from service_host.machine import service
 
-_SIGNS = {Level.OK: "ok", Level.NOTE: "NOTE", Level.FAULT: "FAULT", Level.UNKNOWN: "?"}
 _SHOP = screens.Bill(
     "Kissaten Ao 喫茶青", Money(1200, currency("JPY")), "2 coffees, 1 cheese cake 珈琲とケーキ"
 )
@@ -99,15 +98,9 @@ async def _show_samples(display: Display, at_once: bool) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    findings = list(examine(options))
-    if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
-    else:
-        for finding in findings:
-            print(f"{_SIGNS[finding.level]:>5}  {finding.check}: {finding.seen}")
-            if finding.remedy:
-                print(f"       -> {finding.remedy}")
-    return doctor.worst(findings)
+    found = list(examine(options))
+    print(findings.document(found) if options.json else "\n".join(findings.lines(found)))
+    return findings.worst(found)
 
 
 def examine(options: argparse.Namespace, machine: doctor.Machine | None = None) -> Iterator[Finding]:
@@ -134,7 +127,7 @@ def examine(options: argparse.Namespace, machine: doctor.Machine | None = None) 
     yield from doctor.font(chosen)
     yield from doctor.console(looked_at, chosen)
     yield from doctor.memory(looked_at)
-    yield from doctor.service(looked_at)
+    yield from service(looked_at, SERVICE, install_reader())
 
 
 def _bluez(adapter: str | None) -> list[Finding]:

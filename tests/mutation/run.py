@@ -29,6 +29,7 @@ COPIES = ROOT / "build" / "mutation"
 COPIED = (
     *(
         "protocol",
+        "service_host",
         "reader_peripheral",
         "handset_client",
         "issuer_server",

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = (
     "protocol",
+    "service_host",
     "issuer_server",
     "handset_client",
     "reader_peripheral",

@@ -15,10 +15,11 @@ import pytest
 
 from issuer_server import doctor
 from issuer_server.cli import main
-from issuer_server.doctor import Finding, Level, Machine
+from issuer_server.doctor import Machine
 from issuer_server.doctor_database import outbox
 from issuer_server.settings import load_settings, settings_from
 from issuer_server.storage.sqlite.inspection import Figures
+from service_host.findings import Finding, Level
 from tests.journey.programs import free_port
 from tests.unit.test_issuer_api_tls import make_certificate
 
@@ -178,15 +179,6 @@ def test_disk_clock_files_and_service(tmp_path: Path) -> None:
     assert "set-ntp" in only(doctor.clock(Elsewhere({"timedatectl show": "no"}), None)).remedy
     assert only(doctor.clock(Elsewhere({}), None)).level is Level.UNKNOWN
     assert "went back" in only(doctor.clock(Elsewhere({}), time.time() + 60)).seen
-    for enabled, active, level in (
-        ("enabled", "active", Level.OK),
-        ("disabled", "active", Level.NOTE),
-        ("enabled", "failed", Level.NOTE),
-        ("not-found", "inactive", Level.NOTE),
-        ("", "", Level.UNKNOWN),
-    ):
-        said = {"systemctl is-enabled": enabled, "systemctl is-active": active}
-        assert only(doctor.service(Elsewhere(said))).level is level
 
 
 def test_an_outbox_that_is_stuck() -> None:

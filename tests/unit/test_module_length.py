@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "protocol",
+    "service_host",
     "issuer_server",
     "reader_peripheral",
     "handset_client",

@@ -12,9 +12,9 @@ import pytest
 from reader_peripheral import cli, doctor
 from reader_peripheral.adapters import bluez_inspection
 from reader_peripheral.commands import hardware
-from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.input_settings import SwiperKind, SwiperSettings
 from reader_peripheral.settings import BluetoothSettings, DisplayKind, DisplaySettings, ReaderSettings
+from service_host.findings import Finding, Level
 
 KEYBOARD = ReaderSettings(swiper=SwiperSettings(kind=SwiperKind.KEYBOARD, vendor=0x0801, product=0x0001))
 
@@ -143,21 +143,6 @@ def test_the_service_has_no_terminal_for_a_swiper_and_a_display(
     found = [*doctor.inputs(machine, ReaderSettings()), *doctor.raw_devices(machine, ReaderSettings())]
     for what in ("swiper", "keypad", "display"):
         assert only(found, what).level is level
-
-
-@pytest.mark.parametrize(
-    ("active", "enabled", "level"),
-    [
-        ("active", "enabled", "ok"),
-        ("failed", "enabled", "note"),
-        ("inactive", "not-found", "note"),
-        (None, None, "unknown"),
-    ],
-)
-def test_the_service(tmp_path: Path, active: str | None, enabled: str | None, level: str) -> None:
-    said = {"systemctl_is-active": active, "systemctl_is-enabled": enabled}
-    machine = MadeUp(tmp_path, **{name: text for name, text in said.items() if text})
-    assert only(doctor.service(machine), "service").level == level
 
 
 async def test_without_a_system_bus_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

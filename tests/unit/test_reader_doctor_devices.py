@@ -11,7 +11,6 @@ import pytest
 from reader_peripheral import doctor, remedies
 from reader_peripheral.adapters import input_events, magtek_hid
 from reader_peripheral.adapters.input_events import Listed
-from reader_peripheral.doctor import Finding, Level
 from reader_peripheral.input_settings import (
     DeviceIdentity,
     KeypadKind,
@@ -20,6 +19,7 @@ from reader_peripheral.input_settings import (
     SwiperSettings,
 )
 from reader_peripheral.settings import DisplayKind, DisplaySettings, ReaderSettings
+from service_host.findings import Finding, Level
 
 SWIPER = DeviceIdentity(0x0801, 0x0001, "", "usb-1/input0", "MagTek")
 KEYPAD = DeviceIdentity(0x1A2C, 0x0042, "", "usb-2/input0", "Keypad")

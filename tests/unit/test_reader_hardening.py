@@ -68,3 +68,30 @@ def test_when_the_code_is_asked_for_the_process_can_neither_be_dumped_nor_traced
     )
     assert done.stdout == "(0, 0) 0\n", done.stderr
     assert done.returncode == 1
+
+
+ASK = """
+import ctypes, resource, sys
+unlimited = sys.argv[1] == "unlimited"
+ask = resource.getrlimit
+# What the service's LimitMEMLOCK=infinity gives; a test may not raise its own hard limit.
+resource.getrlimit = lambda what: (resource.RLIM_INFINITY,) * 2 if unlimited else (65536, 65536)
+from reader_peripheral.process_hardening import harden_process
+harden_process()
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+locked = int(status["VmLck"].split()[0]) > 0
+print(ask(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), locked)
+"""
+MAY_LOCK = "import ctypes, sys; sys.exit(ctypes.CDLL(None).mlockall(7) != 0)"
+
+
+def hardened(limit: str) -> str:
+    command = [sys.executable, "-c", ASK, limit]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl and mlockall are Linux's")
+def test_no_core_dumps_no_ptrace_and_memory_locked_where_allowed() -> None:
+    assert hardened("limited") == "(0, 0) 0 False", "under a limit, locking makes later allocations fail"
+    may_lock = subprocess.run([sys.executable, "-c", MAY_LOCK], timeout=60, check=False).returncode == 0
+    assert hardened("unlimited") == f"(0, 0) 0 {may_lock}"

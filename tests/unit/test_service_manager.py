@@ -1,4 +1,4 @@
-"""What systemd is told of the issuer, over a real datagram socket."""
+"""What systemd is told of a program, over a real datagram socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server.service_manager import ServiceManager
+from service_host.service_manager import ServiceManager
 
 
 @pytest.fixture
@@ -46,4 +46,32 @@ async def test_without_a_service_manager_nothing_happens(environment: dict[str, 
     told = ServiceManager(environment)
     told.ready(lambda: "here")
     told.reloading()
-    told.stopping(1.0)
+    told.stopping()
+
+
+async def test_the_end_and_nothing_after_it(manager: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    told = ServiceManager({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "20000"})
+    told.ready(lambda: "Reader 1\nREADY=0")
+    assert await loop.sock_recv(manager, 200) == b"READY=1\nSTATUS=Reader 1 READY=0"
+    for _ in range(3):
+        assert await loop.sock_recv(manager, 200) == b"WATCHDOG=1\nSTATUS=Reader 1 READY=0"
+    told.stopping()
+    while (last := await loop.sock_recv(manager, 200)).startswith(b"WATCHDOG=1"):
+        pass
+    assert last == b"STOPPING=1\nSTATUS=stopping"
+    await asyncio.sleep(0.03)  # no sign of life after it
+    with pytest.raises(BlockingIOError):
+        manager.recv(200)
+
+
+async def test_a_watchdog_of_another_process_is_not_ours(manager: socket.socket) -> None:
+    address = manager.getsockname()
+    told = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"})
+    told.ready(lambda: "Reader 1")
+    loop = asyncio.get_running_loop()
+    heard = [await loop.sock_recv(manager, 200), await loop.sock_recv(manager, 200)]
+    await asyncio.sleep(0.03)  # the other's time has passed many times, ours, for the status line, has not
+    told.stopping()
+    heard.append(await loop.sock_recv(manager, 200))
+    assert [words.split(b"\n")[0] for words in heard] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]

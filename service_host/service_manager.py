@@ -1,4 +1,4 @@
-"""Tells systemd how the issuer is (sd_notify(3)): ready, alive, reloading, stopping. Else nothing."""
+"""Tells systemd how a program is (sd_notify(3)): ready, alive, reloading, stopping. Else nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ServiceManager:
         self._task: asyncio.Task[None] | None = None
 
     def ready(self, status: Callable[[], str]) -> None:
-        """Started; from now on the event loop shows that it turns, with what `status` says."""
-        self._say(f"READY=1\nSTATUS={status()}")
+        """Started; from now on the event loop shows that it turns, with the line that `status` says."""
+        self._say("READY=1", status())
         if self._address and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_alive(status))
 
@@ -35,22 +35,26 @@ class ServiceManager:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._say(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
-    def stopping(self, within: float) -> None:
-        """The end has begun and may take so many seconds, whatever the unit says."""
+    def stopping(self, within: float | None = None) -> None:
+        """The end has begun; with `within` it may take so many seconds, whatever the unit says."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        self._say(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within * _MICROSECONDS)}\nSTATUS=stopping")
+        longer = "" if within is None else f"\nEXTEND_TIMEOUT_USEC={int(within * _MICROSECONDS)}"
+        self._say(f"STOPPING=1{longer}", "stopping")
 
     async def _keep_alive(self, status: Callable[[], str]) -> None:
         every = STATUS_EVERY if self._alive_every is None else min(self._alive_every, STATUS_EVERY)
         while True:
-            self._say(f"WATCHDOG=1\nSTATUS={status()}")
+            self._say("WATCHDOG=1", status())
             await asyncio.sleep(every)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, status: str | None = None) -> None:
+        """`status` is one line, whatever is in it: a line of its own would be another message."""
         if not self._address:
             return
+        if status is not None:
+            text += f"\nSTATUS={' '.join(status.split())}"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
                 out.setblocking(False)
