@@ -32,6 +32,9 @@ class Pi:
         """One function of the script, with the names that it has for places; what it prints."""
         functions, _, rest = SCRIPT.read_text().partition("\ncheck_machine\nif ")
         assert rest
+        functions, steps, rest = functions.partition('. "$(dirname "${BASH_SOURCE[0]}")/install-steps.sh"\n')
+        assert steps
+        functions += SCRIPT.with_name("install-steps.sh").read_text() + rest
         functions = functions.replace("/etc/systemd/system/getty.target.wants", str(self.wanted.parent))
         for place in ("/etc/systemd/system", "/etc/udev/rules.d", "/usr/local/bin"):
             functions = functions.replace(place, str(self.units))
