@@ -38,7 +38,11 @@ class OwedOutcomes:
 
     def __init__(self, records: Iterable[OwedOutcome] = ()) -> None:
         self._records: dict[Digest, OwedOutcome] = {}
+        self.past: frozenset[Digest] = frozenset()
+        """Offers of the payments since which the person has swiped for another."""
         for record in records:
+            if record.unknown:
+                self.pay_anew()
             self.add(record)
 
     @property
@@ -48,23 +52,29 @@ class OwedOutcomes:
 
     @property
     def unknown(self) -> Bill | None:
-        """What 'unknown: do not pay again' must be shown for; the latest, if it is several."""
-        return next((record.bill for record in reversed(self.records) if record.unknown), None)
+        """What 'unknown: do not pay again' must be shown for: one payment at most, the last swiped for."""
+        return next((record.bill for record in self.records if record.unknown), None)
 
     def find(self, offer: Digest) -> OwedOutcome | None:
         """The payment of an offer."""
         return self._records.get(offer)
 
     def add(self, record: OwedOutcome) -> None:
-        """Keep one more; the oldest goes when there are too many."""
+        """Keep one more. Of too many the oldest goes that no display must show, or the oldest of all."""
         self._records[record.offer] = record
-        while len(self._records) > MOST_OWED:
-            del self._records[next(iter(self._records))]
+        if len(self._records) > MOST_OWED:
+            read = (each.offer for each in self.records if not each.unknown)
+            del self._records[next(read, self.records[0].offer)]
 
     def settle(self, offer: Digest) -> None:
         """The outcome has come."""
         self._records.pop(offer, None)
 
     def have_been_read(self) -> None:
-        """The person has closed the screen, or pays anew: outcomes are still taken, but nothing is shown."""
+        """The person has closed the screen. Outcomes are still taken, and shown."""
         self._records = {key: replace(record, unknown=False) for key, record in self._records.items()}
+
+    def pay_anew(self) -> None:
+        """The person swipes for another payment: outcomes of these are still taken, but not shown."""
+        self.have_been_read()
+        self.past = frozenset(self._records)

@@ -161,6 +161,8 @@ class Session:
         record, event = self._owed.find(outcome.offer), Event.EARLIER_OUTCOME
         if self._payment is not None and outcome.offer == self._payment.digest:
             record, event = self._payment.owed(), Event.OUTCOME
+        elif outcome.offer in self._owed.past:
+            event = Event.PAST_OUTCOME
         if record is None:
             return [fx.Note("dropped an outcome: no payment of this reader waits for it")]
         if not record.accepts(outcome):
@@ -264,6 +266,8 @@ class Session:
                 return self._send(Refusal(payment.digest, payment.refused), now)
             case Effect.SEAL_CARD:
                 self._alarms.clear(Alarm.STEP)
+                # Not by the offer, which any phone can bring: who swipes pays anew.
+                self._owed.pay_anew()
                 return [self._in_hand().seal_card(self._key.public_key)]
             case Effect.SEAL_PIN:
                 self._alarms.clear(Alarm.STEP)
@@ -292,7 +296,6 @@ class Session:
         match effect:
             case Effect.TAKE_OFFER:
                 self._nonce = None
-                self._owed.have_been_read()
                 self._alarms.clear(Alarm.RESULT)
                 patience = self._in_hand().offer.seconds_to_live
                 self._alarms.set(Alarm.STEP, now + patience, Event.OFFER_TIME_UP)
@@ -334,8 +337,9 @@ class Session:
             case Effect.SHOW_RESULT:
                 self._let_read(now)
                 return self._say(*self._result_screen())
-            case Effect.SHOW_IDLE:  # the person has read what was there, also an 'unknown'
-                self._owed.have_been_read()
+            case Effect.SHOW_IDLE:
+                if self._status is Status.UNKNOWN_OUTCOME:  # the person has read what is on the display
+                    self._owed.have_been_read()
                 return self._ready()
             case Effect.SHOW_READY:
                 return self._ready()

@@ -41,6 +41,7 @@ class Event(Enum):
     PIN_REQUESTED = "pin_requested"
     OUTCOME = "outcome"  # of the payment in hand, verified
     EARLIER_OUTCOME = "earlier_outcome"  # of a payment left without one, verified
+    PAST_OUTCOME = "past_outcome"  # likewise, and the person has swiped for another payment since
     CARD_READ = "card_read"
     SWIPE_BAD = "swipe_bad"
     SWIPE_BAD_LAST = "swipe_bad_last"
@@ -166,10 +167,14 @@ def _issuer_rows() -> _Row:
     for state in INTERRUPTIBLE:
         if state is not S.GREETED:
             rows[state, E.OUTCOME] = _go(S.SHOWING_RESULT, *_STOP_INPUT, F.SHOW_RESULT, F.FORGET_PAYMENT)
-            rows[state, E.EARLIER_OUTCOME] = _go(state)  # it is taken; the payment in hand keeps the display
+    for state in (S.AWAITING_SWIPE, S.REFUSED):
+        rows[state, E.EARLIER_OUTCOME] = _go(state)  # it is taken; the payment in hand keeps the display
     rows[S.GREETED, E.EARLIER_OUTCOME] = _go(S.GREETED, F.SHOW_RESULT)
     for state in _RESTING:
         rows[state, E.EARLIER_OUTCOME] = _go(S.SHOWING_RESULT, F.SHOW_RESULT)
+    for state in (*_RESTING, *INTERRUPTIBLE):
+        # Of two payments at one shop and one price nobody could tell whose result is shown.
+        rows[state, E.PAST_OUTCOME] = _go(state)
     return rows
 
 

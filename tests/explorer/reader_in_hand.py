@@ -63,7 +63,9 @@ class ReaderInHand:
         session = copy.copy(self.session)
         if session._payment is not None:
             session._payment = replace(session._payment, sent=list(session._payment.sent))
-        session._owed = OwedOutcomes(session._owed.records)
+        owed = session._owed
+        session._owed = OwedOutcomes(owed.records)
+        session._owed.past = owed.past
         session._alarms = copy.copy(session._alarms)
         session._alarms._set = dict(session._alarms._set)
         # More than a phone can have: refusals without end, since each new session gives them anew.
@@ -95,6 +97,7 @@ class ReaderInHand:
             session._nonce,
             in_hand,
             session._owed.records,
+            session._owed.past & {record.offer for record in session._owed.records},
             alarms,
             seen,
             self.sessions,

@@ -44,6 +44,8 @@ OTHER_NONCE = Nonce(b"\x20" * 16)
 BILL = Bill("Kissaten Ao", Money(1200, currency("JPY")), "2 coffees")
 OLD_OFFER = Digest(b"\x77" * 32)
 OLD_MESSAGE = Digest(b"\x78" * 32)
+NEWER_OFFER = Digest(b"\x79" * 32)
+NEWER_MESSAGE = Digest(b"\x7a" * 32)
 OLD_BILL = Bill("Yesterday's shop", Money(900, currency("JPY")), "1 tea")
 SEALED_CARD = bytes(1264)
 SEALED_PIN = bytes(1152)
@@ -74,6 +76,11 @@ def signed_offer(**changes: Any) -> bytes:
 def owed_payment() -> OwedOutcome:
     """A payment of yesterday that was left without an outcome."""
     return OwedOutcome(OLD_OFFER, OLD_BILL, (OLD_MESSAGE,), unknown=True)
+
+
+def newer_payment() -> OwedOutcome:
+    """Another, at the same shop and price, for which the person swiped later."""
+    return OwedOutcome(NEWER_OFFER, OLD_BILL, (NEWER_MESSAGE,), unknown=True)
 
 
 class Bench:

@@ -20,6 +20,8 @@ from reader_peripheral.transitions import State
 from tests.machines.reader_bench import (
     BILL,
     ISSUER,
+    NEWER_MESSAGE,
+    NEWER_OFFER,
     OLD_BILL,
     OLD_MESSAGE,
     OLD_OFFER,
@@ -29,6 +31,7 @@ from tests.machines.reader_bench import (
     STRANGER,
     Bench,
     bench_in,
+    newer_payment,
     owed_payment,
     signed_offer,
 )
@@ -285,11 +288,55 @@ def test_nothing_is_written_when_nothing_is_owed_anew() -> None:
     assert bench.all_of(fx.KeepOwed) == []
 
 
-def test_paying_anew_closes_an_unknown_screen_and_still_takes_its_outcome() -> None:
+@pytest.mark.parametrize("over", ["time", "enter", "phone", "session"])
+def test_a_phone_cannot_hide_an_unknown_behind_another_offer(over: str) -> None:
     bench = bench_in(State.GREETED, owed=(owed_payment(),))
     bench.take_offer()
-    bench.do(bench.session.phone_cancelled(bench.now))
+    assert bench.screen == screens.Offer(BILL)
+    if over == "phone":
+        bench.do(bench.session.phone_cancelled(bench.now))
+        bench.do(bench.session.enter_typed(bench.now))
+    elif over == "session":
+        bench.greet(OTHER_NONCE)
+        assert bench.screen == screens.NotSettled(BILL, screens.EndedHere.CONNECTION_LOST)
+        bench.do(bench.session.enter_typed(bench.now))  # closes what is on the display, and that alone
+    else:
+        bench.wait()  # nobody swipes
+        bench.bring(bench.refused())
+        bench.wait() if over == "time" else bench.do(bench.session.enter_typed(bench.now))
+    assert bench.screen == screens.Unknown(OLD_BILL)
+    bench.do(bench.session.enter_typed(bench.now))
+    assert bench.screen == screens.Idle()
+
+
+def test_who_swipes_for_another_payment_has_read_the_unknown() -> None:
+    bench = bench_in(State.AWAITING_PIN_REQUEST, owed=(owed_payment(),))
+    assert [record.unknown for record in bench.session.owed] == [False, True]
+    bench.bring(bench.refused())
     bench.wait()
     assert bench.screen == screens.Idle()
-    bench.bring(bench.approval(offer=OLD_OFFER, last_message=OLD_MESSAGE))
+
+
+@pytest.mark.parametrize("state", [State.AWAITING_OUTCOME, State.OUTCOME_UNKNOWN, State.SHOWING_RESULT])
+@pytest.mark.parametrize("paid", [True, False], ids=["approved", "not settled"])
+def test_a_result_is_not_shown_once_the_person_has_swiped_for_another_payment(
+    state: State, paid: bool
+) -> None:
+    """One shop, one price: the person would take yesterday's 'not paid' for today's, and pay once more."""
+    bench = bench_in(state, owed=(owed_payment(),))
+    before = bench.screen
+    old = bench.approval if paid else bench.refused
+    bench.bring(old(offer=OLD_OFFER, last_message=OLD_MESSAGE))
+    assert bench.screen == before
+    assert bench.state is state
+    assert OLD_OFFER not in [record.offer for record in bench.session.owed]
+
+
+def test_nor_after_a_restart() -> None:
+    bench = bench_in(State.IDLE, owed=(owed_payment(), newer_payment()))
+    bench.do(bench.session.opening())
+    bench.bring(bench.refused(offer=OLD_OFFER, last_message=OLD_MESSAGE))
+    assert bench.screen == screens.Unknown(OLD_BILL)
+    assert bench.session.owed == (newer_payment(),)
+    bench.bring(bench.approval(offer=NEWER_OFFER, last_message=NEWER_MESSAGE))
     assert bench.screen == screens.Approved(OLD_BILL)

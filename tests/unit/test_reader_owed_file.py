@@ -92,8 +92,18 @@ def test_only_the_latest_are_remembered() -> None:
     owed = OwedOutcomes()
     for number in range(MOST_OWED + 3):
         owed.add(OwedOutcome(bytes([number]) * 32, OLD_BILL, (), unknown=number == 0))  # type: ignore[arg-type]
-    assert [record.offer[0] for record in owed.records] == list(range(3, MOST_OWED + 3))
-    assert owed.unknown is None
+    # Refusals without end push out one another, and not what the person has yet to be told.
+    assert [record.offer[0] for record in owed.records] == [0, *range(4, MOST_OWED + 3)]
+    owed.have_been_read()
+    owed.add(OwedOutcome(bytes([99]) * 32, OLD_BILL, (), unknown=False))  # type: ignore[arg-type]
+    assert [record.offer[0] for record in owed.records] == [*range(4, MOST_OWED + 3), 99]
+
+
+def test_when_all_must_be_shown_the_oldest_goes() -> None:
+    owed = OwedOutcomes()
+    for number in range(MOST_OWED + 1):
+        owed.add(OwedOutcome(bytes([number]) * 32, OLD_BILL, (), unknown=True))  # type: ignore[arg-type]
+    assert [record.offer[0] for record in owed.records] == list(range(1, MOST_OWED + 1))
 
 
 def test_alarms_go_off_in_order_once_and_only_when_due() -> None:
