@@ -189,7 +189,23 @@ def test_a_dropped_key_opens_nothing() -> None:
     payment.drop()
     with pytest.raises(SealError):
         payment.open_card(sealed, CARD_INFO)
-    assert "dropped" in repr(payment)
+    assert repr(payment).endswith(", dropped)")
+
+
+def test_a_key_shows_its_public_half_and_whether_it_is_held() -> None:
+    payment = key()
+    assert repr(payment) == f"PaymentKey({hashlib.sha256(payment.public_key).hexdigest()[:16]}, held)"
+
+
+def test_size_and_purpose_are_each_checked() -> None:
+    """Well sealed to this very key, and still refused: a PIN's size as a card, a PIN's purpose as a card."""
+    payment = key()
+    with pytest.raises(SealError):
+        payment.open_card(seal_pin(payment.public_key, bytes(16), CARD_INFO), CARD_INFO)
+    with pytest.raises(SealError):
+        payment.open_card(seal_card(payment.public_key, PLAINTEXT, PIN_INFO), PIN_INFO)
+    with pytest.raises(SealError):
+        payment.open_pin(seal_pin(payment.public_key, bytes(16), CARD_INFO), CARD_INFO)
 
 
 class FaultySuite:
@@ -263,6 +279,15 @@ def test_what_is_no_pin_gets_its_own_error(digits: bytes) -> None:
     with pytest.raises(InputError) as refusal:
         pad_pin(digits)
     assert refusal.value.code == "invalid_pin"
+
+
+@pytest.mark.parametrize("at", range(5, 16))
+def test_one_byte_in_the_padding_of_a_pin_is_refused(at: int) -> None:
+    padded = pad_pin(b"1234")
+    padded[at] = 1
+    with pytest.raises(SealError):
+        unpad_pin(padded)
+    assert not any(padded)
 
 
 @given(st.binary(max_size=32))
