@@ -200,10 +200,14 @@ def _taken(host: str, port: int) -> bool:
 def limits_of_files(machine: Machine) -> Iterator[Finding]:
     """Open files: the service's where it is installed, else this shell's."""
     if machine.run("systemctl", "is-enabled", SERVICE) in ("enabled", "disabled"):
-        of_service = machine.run("systemctl", "show", "--property=LimitNOFILESoft", "--value", SERVICE) or ""
-        level = Level.NOTE if of_service.isdecimal() and int(of_service) < FILES_NOTE else Level.OK
-        remedy = f"Set LimitNOFILE=65536: sudo systemctl edit {SERVICE}" if level is Level.NOTE else ""
-        yield Finding("open files", level, f"{of_service} for the service", remedy)
+        of_service = machine.run("systemctl", "show", "--property=LimitNOFILESoft", "--value", SERVICE)
+        if not of_service:
+            yield Finding("open files", Level.UNKNOWN, "systemd does not say how many the service may have")
+        elif of_service.isdecimal() and int(of_service) < FILES_NOTE:
+            remedy = f"Set LimitNOFILE=65536: sudo systemctl edit {SERVICE}"
+            yield Finding("open files", Level.NOTE, f"{of_service} for the service", remedy)
+        else:
+            yield Finding("open files", Level.OK, f"{of_service} for the service")
         return
     files = machine.open_files()
     if 0 <= files < FILES_NOTE:

@@ -12,7 +12,7 @@ from issuer_server.operating_settings import SECTIONS, LogSettings, MetricsSetti
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import USUAL_LIMITS, Limits
 from issuer_server.token_settings import TokenSettings, token_settings
-from protocol.enrolment import is_loopback
+from protocol.enrolment import check_issuer_url, is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, check_issuer_id
 
@@ -55,6 +55,11 @@ class Settings:
         check_issuer_id(self.issuer_id)
         if not 0 <= self.port <= 65535:
             raise _refuse("port must be 0 to 65535")
+        if self.public_url is not None:
+            try:
+                check_issuer_url(self.public_url)
+            except InputError:
+                raise _refuse("public_url must be an address like https://issuer.example:8443") from None
         if not 1 <= self.pin_attempts_per_payment <= MOST_PIN_ATTEMPTS:
             raise _refuse(f"pin_attempts_per_payment must be 1 to {MOST_PIN_ATTEMPTS}")
         if not 0 <= self.stop_grace <= 600:

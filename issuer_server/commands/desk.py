@@ -19,6 +19,7 @@ from issuer_server.key_ring import KeyRing
 from issuer_server.key_store import KeyPurpose
 from issuer_server.settings import Settings, load_settings
 from issuer_server.storage.sqlite import SqliteStorage
+from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,10 +47,16 @@ class Desk:
         return await open_keys(self.settings, self.storage.keys, self.random)
 
     async def address(self) -> IssuerAddress:
-        """What an enrolment code tells a device."""
+        """What an enrolment code tells a device; raises InputError where it would not find the issuer."""
+        if self.settings.public_url is None and self.settings.port == 0:
+            raise InputError(
+                "no_fixed_port",
+                "Port 0 is another one at each start, so that no code can name it: set port or public_url in"
+                f" {SETTINGS_FILE}.",
+            )
         keys = await self.keys()
         return IssuerAddress(
-            issuer_url(self.settings),
+            check_issuer_url(issuer_url(self.settings)),
             self.settings.issuer_id,
             keys.signing.public_key,
             keys.active(KeyPurpose.SIGNING),

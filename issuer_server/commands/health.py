@@ -44,7 +44,8 @@ async def examine(arguments: argparse.Namespace, machine: doctor.Machine) -> lis
         settings = settings_of(arguments)
     except BlindRelayError as problem:
         path = arguments.data / SETTINGS_FILE
-        remedy = f"Correct {path}." if path.exists() else "Name the issuer's data directory with --data DIR."
+        # Where there is none, the problem itself says how one is made.
+        remedy = f"Correct {path}." if path.exists() else "Or name the right folder with --data DIR."
         return [Finding("settings", Level.FAULT, str(problem), remedy)]
     running = doctor_database.runs(settings.database)
     found = [

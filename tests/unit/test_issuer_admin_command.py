@@ -112,6 +112,16 @@ def test_seed_makes_what_a_first_payment_needs(ready):
     assert len(ready.json("merchant", "list")) == 1
 
 
+def test_without_a_fixed_port_seed_adds_nothing_and_says_what_to_set(command, tmp_path):
+    assert command("init", "--port", "0")[0] == 0
+    status, _, err = command("seed")
+    assert status == 1
+    assert "set port or public_url in issuer.toml" in err
+    settings = tmp_path / "data" / "issuer.toml"
+    settings.write_text(settings.read_text().replace("port = 0", "port = 8480"))
+    assert command("seed")[0] == 0
+
+
 def test_the_printed_seed_names_every_secret_and_stripe(ready):
     status, out, _ = ready("seed")
     assert status == 0

@@ -175,6 +175,9 @@ def test_disk_clock_files_and_service(tmp_path: Path) -> None:
     assert (
         only(doctor.limits_of_files(Elsewhere({**of_service, "systemctl show": "1024"}))).level is Level.NOTE
     )
+    # As on an image that is not started: the unit is enabled, and nobody knows its limits.
+    enabled_alone = {"systemctl is-enabled": "enabled", "systemctl show": ""}
+    assert only(doctor.limits_of_files(Elsewhere(enabled_alone))).level is Level.UNKNOWN
     assert only(doctor.clock(Elsewhere({"timedatectl show": "yes"}), None)).level is Level.OK
     assert "set-ntp" in only(doctor.clock(Elsewhere({"timedatectl show": "no"}), None)).remedy
     assert only(doctor.clock(Elsewhere({}), None)).level is Level.UNKNOWN
