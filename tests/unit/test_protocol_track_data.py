@@ -46,6 +46,7 @@ def card(typed: bytes, *, luhn: bool = True) -> CardData:
         TRACK1 + TRACK2 + b"\n",
         TRACK1 + b"\r\n" + TRACK2 + b"\r\n",
         TRACK1,
+        TRACK1 + b"\n" + TRACK2,
         TRACK2 + b"\r",
         TRACK2 + TRACK1,
         b"%E?" + TRACK2,
@@ -78,6 +79,9 @@ def test_one_good_track_is_a_card(typed: bytes) -> None:
         (b";" + PAN + b"=3012101" + b"0" * 40 + b"?", TrackFault.TOO_LONG),
         (b"%B" + PAN + b"^A/B^3012101" + b"0" * 80 + b"?", TrackFault.TOO_LONG),
         (b";" + b"1" * 100_000 + b"?", TrackFault.TOO_LONG),
+        (b";" + PAN + b"=3012101" + b"0" * 14 + b"?", TrackFault.TOO_LONG),
+        (b"%B" + PAN + b"^A/B^3012101" + b"0" * 49 + b"?", TrackFault.TOO_LONG),
+        (b";4000001234567899=3013?", TrackFault.BAD_MONTH),
         (b";4000001234567899=30131010000?", TrackFault.BAD_MONTH),
         (b";4000001234567899=30001010000?", TrackFault.BAD_MONTH),
         (b";4000001234567890=30121010000?", TrackFault.LUHN),
@@ -85,6 +89,7 @@ def test_one_good_track_is_a_card(typed: bytes) -> None:
         (b"%B4000001234567899^A/B^3011101?;4000001234567899=3012101?", TrackFault.TRACKS_DISAGREE),
         (b"%B4000001234567899^A/B^3012201?;4000001234567899=3012101?", TrackFault.TRACKS_DISAGREE),
         (b"%B4000001234567899^A/B^3012^?;4000001234567899=3012101?", TrackFault.TRACKS_DISAGREE),
+        (b"%B4000001234567899^A/B^3012101?\r\n;4000001234567907=3012101?", TrackFault.TRACKS_DISAGREE),
         (b"%CASACRAMENTO^DOE$JANE^123 MAIN ST?", TrackFault.NOT_A_BANK_CARD),
         (b"%?;?", TrackFault.NOT_A_BANK_CARD),
         (b";1234567=3012101?", TrackFault.NOT_A_BANK_CARD),
@@ -95,6 +100,8 @@ def test_one_good_track_is_a_card(typed: bytes) -> None:
         (b";4000001234567899=301?", TrackFault.MALFORMED),
         (b";4000001234567899=3012?", TrackFault.MALFORMED),
         (b";4000001234567899=301210?", TrackFault.MALFORMED),
+        (b";4000001234567899=30121:1?", TrackFault.MALFORMED),
+        (b"%B4000001234567899^^A^3012101?", TrackFault.MALFORMED),
         (b";400000123456789:=3012101?", TrackFault.MALFORMED),
         (b";40000012A4567899=3012101?", TrackFault.MALFORMED),
         (b"%B4000001234567899^A^3012101?", TrackFault.MALFORMED),
@@ -264,6 +271,22 @@ def test_a_changed_plaintext_is_another_card_or_a_fault(at: int, change: int) ->
 def test_what_the_reader_cannot_have_sealed_is_refused(plaintext: bytes) -> None:
     with pytest.raises(TrackError):
         CardData.parse(bytearray(plaintext))
+
+
+@pytest.mark.parametrize(
+    ("track", "longest"), [(b"B" + PAN + b"^A/B^3012101", 76), (PAN + b"=3012101", 37)], ids=["1", "2"]
+)
+def test_a_sealed_track_is_no_longer_than_one_on_a_stripe(track: bytes, longest: int) -> None:
+    for size in (longest, longest + 1):
+        sealed = bytes([size]) + track.ljust(size, b"0")
+        pair = sealed + b"\x00" if track[:1] == b"B" else b"\x00" + sealed
+        plaintext = bytearray((b"\x01" + pair).ljust(CARD_PLAINTEXT_SIZE, b"\x00"))
+        if size == longest:
+            assert bytes(CardData.parse(plaintext).pan()) == PAN
+        else:
+            with pytest.raises(TrackError) as refusal:
+                CardData.parse(plaintext)
+            assert refusal.value.fault is TrackFault.TOO_LONG
 
 
 def test_the_unused_room_must_be_zero() -> None:

@@ -83,6 +83,20 @@ def test_faults_have_names() -> None:
     assert decoded(encoded(";" + "1" * 60 + "?", RawTrack.THREE), RawTrack.THREE) == ";" + "1" * 60 + "?"
 
 
+def test_the_fault_is_that_of_the_direction_that_got_further() -> None:
+    start = [1, 1, 0, 1, 0]
+    assert fault(start, RawTrack.TWO) is TrackFault.NO_END_SENTINEL
+    assert fault(start[::-1], RawTrack.TWO) is TrackFault.NO_END_SENTINEL
+
+
+def test_a_track_needs_room_for_its_longest_behind_what_is_there() -> None:
+    stripe, longest = encoded(TRACK2, RawTrack.TWO), RawTrack.TWO.value.longest
+    assert decode_bits(stripe, RawTrack.TWO, bytearray(longest)) == len(TRACK2)
+    assert decode_bits(stripe, RawTrack.TWO, bytearray(longest + 7), 7) == len(TRACK2)
+    with pytest.raises(ValueError, match="room"):
+        decode_bits(stripe, RawTrack.TWO, bytearray(longest + 6), 7)
+
+
 def test_the_longest_track_2_is_40_characters_with_its_lrc() -> None:
     longest = ";" + "1" * 37 + "?"
     assert decoded(encoded(longest, RawTrack.TWO), RawTrack.TWO) == longest
