@@ -21,7 +21,8 @@ class Carried:
     _from_reader: set[bytes] = field(default_factory=set)
     _payloads: list[bytes] = field(default_factory=list)
     _frames: list[str] = field(default_factory=list)
-    envelopes: list[bytes] = field(default_factory=list)
+    envelopes: list[MessageType] = field(default_factory=list)
+    """Their kinds, as they came."""
 
     def see(self, way: Way, what: Passing) -> None:
         """Remember it."""
@@ -33,7 +34,7 @@ class Carried:
                 self._from_reader.add(data)
                 self._payloads.append(data)
                 if kind in ENVELOPES:
-                    self.envelopes.append(data)
+                    self.envelopes.append(kind)
             case ForReader(data=data) | FromReader(data=data):
                 self._payloads.append(data)
             case ReaderReady(hello=hello):

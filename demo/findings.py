@@ -44,16 +44,35 @@ def learned(world: World, story: Story, payments: list[Payment]) -> Happening:
         ],
         [
             Party.ISSUER.value,
-            f"the card, and whether the PIN is right, until the payment ended. Card number in its database:"
-            f" {'FOUND' if kept else 'none (searched)'}",
+            f"{_issuer_saw(story)}. Card number in its database: {'FOUND' if kept else 'none (searched)'}",
         ],
         [
             Party.READER.value,
-            "card and PIN until they were sealed; shop, amount, order; the issuer's signed word",
+            _reader_saw(story),
         ],
     ]
     facts: dict[str, Json] = {"rows": rows, "leaked_to_phone": leaked, "kept_by_issuer": kept}
     return Happening(Event.LEARNED, "What each party learned", story.now(), facts=facts)
+
+
+def _issuer_saw(story: Story) -> str:
+    if "card_opened" not in story.issuer_did:
+        return "shop, amount, order, phone number; no card and no PIN"
+    pin = ", and whether the PIN is right," if "pin_opened" in story.issuer_did else ""
+    return f"the card{pin} until the payment ended{'' if pin else '; no PIN'}"
+
+
+def _reader_saw(story: Story) -> str:
+    if "reader_accepted" not in story.issuer_did:
+        return "nothing: the issuer made it no offer"
+    match len(set(story.carried.envelopes)):
+        case 0:
+            sealed = "no card and no PIN"
+        case 1:
+            sealed = "the card until it was sealed; no PIN"
+        case _:
+            sealed = "card and PIN until they were sealed"
+    return f"{sealed}; shop, amount, order; the issuer's signed word"
 
 
 def ledger(world: World, story: Story, before: Balances, after: Balances) -> Happening:

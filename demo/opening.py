@@ -10,10 +10,10 @@ from protocol.messages import MessageType
 TAIL: Final = 9
 """Bytes shown of an envelope: two lines of a box of half a terminal's width."""
 
-_NEEDS_DIGITS: Final = frozenset({"pin_needed", "card_blocked", "card_expired", "pin_blocked"})
+_NEEDS_DIGITS: Final = frozenset({"card_accepted", "card_blocked", "card_expired", "pin_blocked"})
 
 _CARD_VERDICTS: Final = {
-    "pin_needed": "card ****{digits}, Hanako's own",
+    "card_accepted": "card ****{digits}, Hanako's own",
     "card_blocked": "card ****{digits}: BLOCKED",
     "card_expired": "card ****{digits}: EXPIRED",
     "pin_blocked": "card ****{digits}: no PIN tries left",

@@ -19,9 +19,10 @@ RELAYED: Final[Mapping[MessageType, tuple[str, str]]] = {
 
 ISSUER_DOES: Final[Mapping[str, tuple[str, str]]] = {
     "phone_reached": ("knows shop and phone (tables 31 and 32)", "S2 S3"),
-    "funds_held": ("sets the money aside, makes a key pair for this payment alone", "203 S6"),
+    "reader_accepted": ("knows the reader, makes a key pair for this payment alone", "203 S6"),
+    "funds_held": ("sets the money aside: no other payment can spend it", ""),
     "settled": ("moves the money, in one transaction", "209 S23"),
-    "funds_insufficient": ("cannot set the money aside: there is too little", "S23"),
+    "funds_insufficient": ("cannot set the money aside: there is too little", ""),
     "call_time_over": ("its clock ends the wait for the phone", "S5 S9"),
     "approval_time_over": ("its own clock ends the wait for an approval", "S5 S9"),
     "card_time_over": ("its own clock ends the wait for a card", "S8 S9"),

@@ -124,8 +124,8 @@ _ALL = (
     Scenario(
         "insufficient-funds",
         "not enough money on the account",
-        "Hanako approves, but she has 900 yen left. The ledger holds the whole price or nothing, and her"
-        " issuer asks for no card.",
+        "Hanako approves and swipes, but she has 900 yen left. The ledger holds the whole price or nothing,"
+        " and her issuer asks for no PIN.",
         NotSettled.INSUFFICIENT_FUNDS,
         purse=900,
     ),

@@ -58,6 +58,8 @@ class Story:
         self._reader_sent_at: dict[bytes, float] = {}
         self._pin_asked = False
         self._key_made = False
+        self.issuer_did: set[str] = set()
+        """Names of the events that it logged, of all payments."""
         self.attacks = 0
         self.refusals = 0
         """Of all payments: what the phone made up, and how often somebody refused."""
@@ -128,6 +130,7 @@ class Story:
 
     def merchant_told(self, payment: Payment) -> None:
         """S25 or S9."""
+        self._resolve_with_digits(payment.card_last_four)  # it may hear of the card before the phone does
         self._release()
         self.ended_at = self.now() or 0.0
         why = "" if payment.completed else f" ({(payment.reason or '').replace('_', ' ')})"
@@ -304,12 +307,13 @@ class Story:
             self._tell_opened(needs_digits=True)
         reason = getattr(record, "reason", None)
         facts: dict[str, Json] = {"state": getattr(record, "state", None), "reason": reason}
-        self._key_made |= event == "funds_held"
+        self.issuer_did.add(event)
+        self._key_made |= event == "reader_accepted"
         if event in ISSUER_DOES:
             text, steps = ISSUER_DOES[event]
             self.tell(Event.ISSUER, text, Party.ISSUER, steps=steps, facts={"what": event, **facts})
         if reason is not None or event == "settled":
-            text = "drops key, envelopes, card and PIN" if self._key_made else ""
+            text = "drops key, envelopes and what was in them" if self._key_made else ""
             if reason is not None:
                 text = f"ends it ({reason.replace('_', ' ')})" + (f"; {text}" if text else "")
             self.tell(Event.ISSUER, text, Party.ISSUER, steps="213 S26", facts={"what": "ended", **facts})

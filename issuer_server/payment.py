@@ -52,7 +52,6 @@ class PaymentEvent(Enum):
     APPROVAL_TIME_OVER = auto()
     # the reader (S6, S7)
     READER_ACCEPTED = auto()
-    FUNDS_HELD = auto()
     READER_UNKNOWN = auto()
     READER_BLOCKED = auto()
     READER_NOT_CARDHOLDERS = auto()
@@ -65,7 +64,8 @@ class PaymentEvent(Enum):
     CARD_EXPIRED = auto()
     CARD_BLOCKED = auto()
     CARD_NOT_CARDHOLDERS = auto()
-    PIN_NEEDED = auto()
+    CARD_ACCEPTED = auto()
+    FUNDS_HELD = auto()
     # the PIN (S16 to S22)
     PIN_ARRIVED = auto()
     PIN_TIME_OVER = auto()
@@ -101,11 +101,11 @@ class Effect(Enum):
     STORE = auto()  # commit the new state; nothing listed after it is done unless the commit succeeded
     PUSH_REQUEST = auto()  # 202: amount, merchant and order to the phone
     LOOK_UP_READER = auto()
-    HOLD_FUNDS = auto()  # commits `approved` with a hold: what this payment may take, no other can spend
     MAKE_KEY_OFFER = auto()  # 203: a key pair for this payment only, and the signed offer of it
     SEND_KEY_OFFER = auto()  # 204
     OPEN_CARD = auto()  # 208, S10 to S12
     LOOK_UP_CARD = auto()  # S14, S15
+    HOLD_FUNDS = auto()  # what this payment may take, no other can spend; hold and state in one transaction
     SEND_PIN_REQUEST = auto()  # S16
     OPEN_PIN = auto()  # S18 to S20
     CHECK_PIN = auto()  # S21
@@ -173,11 +173,13 @@ _FORWARD: Final[Mapping[tuple[PaymentState, PaymentEvent], Move[PaymentState, Ef
     (_S.REQUESTED, _E.PHONE_REACHED): Move(_S.CALLING, (_F.STORE, _F.PUSH_REQUEST)),
     (_S.CALLING, _E.PHONE_RETURNED): Move(_S.CALLING, (_F.PUSH_REQUEST,)),
     (_S.CALLING, _E.APPROVED): Move(_S.APPROVED, (_F.LOOK_UP_READER,)),
-    (_S.APPROVED, _E.READER_ACCEPTED): Move(_S.APPROVED, (_F.HOLD_FUNDS,)),
-    (_S.APPROVED, _E.FUNDS_HELD): Move(_S.KEY_OFFERED, (_F.MAKE_KEY_OFFER, _F.STORE, _F.SEND_KEY_OFFER)),
+    (_S.APPROVED, _E.READER_ACCEPTED): Move(_S.KEY_OFFERED, (_F.MAKE_KEY_OFFER, _F.STORE, _F.SEND_KEY_OFFER)),
     (_S.KEY_OFFERED, _E.CARD_ARRIVED): Move(_S.CARD_RECEIVED, (_F.OPEN_CARD,)),
     (_S.CARD_RECEIVED, _E.CARD_OPENED): Move(_S.CARD_RECEIVED, (_F.LOOK_UP_CARD,)),
-    (_S.CARD_RECEIVED, _E.PIN_NEEDED): Move(_S.PIN_REQUESTED, (_F.STORE, _F.SEND_PIN_REQUEST)),
+    # Not before the swipe: an approval is the phone's word, which must neither tie money up nor weigh it.
+    (_S.CARD_RECEIVED, _E.CARD_ACCEPTED): Move(_S.CARD_RECEIVED, (_F.HOLD_FUNDS,)),
+    # HOLD_FUNDS has committed `pin_requested` together with the hold, so there is no STORE here.
+    (_S.CARD_RECEIVED, _E.FUNDS_HELD): Move(_S.PIN_REQUESTED, (_F.SEND_PIN_REQUEST,)),
     # From here on a merchant's cancel comes too late: the PIN is in the issuer's hands.
     (_S.PIN_REQUESTED, _E.PIN_ARRIVED): Move(_S.SETTLING, (_F.OPEN_PIN,)),
     (_S.SETTLING, _E.PIN_OPENED): Move(_S.SETTLING, (_F.CHECK_PIN,)),
@@ -257,13 +259,8 @@ ENDINGS: Final[tuple[Ending, ...]] = (
     Ending(_E.PIN_TIME_OVER, NotSettled.PIN_TIMEOUT, frozenset({_S.PIN_REQUESTED}), PHONE_AND_MERCHANT),
     Ending(_E.PIN_BLOCKED, NotSettled.PIN_BLOCKED, _OPENING, PHONE_AND_MERCHANT),
     Ending(_E.PIN_WRONG, NotSettled.WRONG_PIN, frozenset({_S.SETTLING}), PHONE_AND_MERCHANT),
-    # S23, and before the card is asked for
-    Ending(
-        _E.FUNDS_INSUFFICIENT,
-        NotSettled.INSUFFICIENT_FUNDS,
-        frozenset({_S.APPROVED, _S.SETTLING}),
-        PHONE_AND_MERCHANT,
-    ),
+    # before the PIN is asked for; S23 finds the money that was held, and would say so too
+    Ending(_E.FUNDS_INSUFFICIENT, NotSettled.INSUFFICIENT_FUNDS, _OPENING, PHONE_AND_MERCHANT),
     # from outside the flow chart; a phone that was never called is told nothing
     Ending(_E.CANCELLED_BY_MERCHANT, NotSettled.CANCELLED_BY_MERCHANT, _UNHEARD, MERCHANT_ONLY),
     Ending(

@@ -41,11 +41,11 @@ class PaymentEffects:
             Effect.STORE: self._store,
             Effect.PUSH_REQUEST: self._push_request,
             Effect.LOOK_UP_READER: self._look_up_reader,
-            Effect.HOLD_FUNDS: self._hold_funds,
             Effect.MAKE_KEY_OFFER: self._make_key_offer,
             Effect.SEND_KEY_OFFER: self._send_key_offer,
             Effect.OPEN_CARD: self._open_card,
             Effect.LOOK_UP_CARD: self._look_up_card,
+            Effect.HOLD_FUNDS: self._hold_funds,
             Effect.SEND_PIN_REQUEST: self._send_pin_request,
             Effect.OPEN_PIN: self._open_pin,
             Effect.CHECK_PIN: self._check_pin,
@@ -117,17 +117,6 @@ class PaymentEffects:
         refused = reader.blocked or live.signer is None
         return PaymentEvent.READER_BLOCKED if refused else PaymentEvent.READER_ACCEPTED
 
-    async def _hold_funds(self, live: LivePayment) -> PaymentEvent:
-        changes, now = self._changes(live), self._parts.clock()
-        match await self._parts.storage.hold(live.id, live.record.state, now, changes):
-            case HoldResult.HELD:
-                self._stored(live, PaymentState.APPROVED, changes, now)
-                return PaymentEvent.FUNDS_HELD
-            case HoldResult.INSUFFICIENT_FUNDS:
-                return PaymentEvent.FUNDS_INSUFFICIENT
-            case HoldResult.STALE:
-                raise StaleState(live.id)
-
     async def _make_key_offer(self, live: LivePayment) -> None:
         assert live.hello is not None
         assert live.signer is not None
@@ -174,7 +163,18 @@ class PaymentEffects:
         if read.expired(today) or read.expiry != card.expiry:
             return PaymentEvent.CARD_EXPIRED
         can_pay = card.pin_tries_left > 0 and await can_check(self._parts.keys, card)
-        return PaymentEvent.PIN_NEEDED if can_pay else PaymentEvent.PIN_BLOCKED
+        return PaymentEvent.CARD_ACCEPTED if can_pay else PaymentEvent.PIN_BLOCKED
+
+    async def _hold_funds(self, live: LivePayment) -> PaymentEvent:
+        changes, now = self._changes(live), self._parts.clock()
+        match await self._parts.storage.hold(live.id, live.record.state, now, changes):
+            case HoldResult.HELD:
+                self._stored(live, PaymentState.PIN_REQUESTED, changes, now)
+                return PaymentEvent.FUNDS_HELD
+            case HoldResult.INSUFFICIENT_FUNDS:
+                return PaymentEvent.FUNDS_INSUFFICIENT
+            case HoldResult.STALE:
+                raise StaleState(live.id)
 
     async def _send_pin_request(self, live: LivePayment) -> None:
         assert live.offer_digest is not None

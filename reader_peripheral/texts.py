@@ -126,9 +126,9 @@ REASONS: dict[_Reason, tuple[str, str]] = {
         "This card is not for this reader: try another.",
         "ここでは使えないカードです。別のカードで。",
     ),
-    _R.INSUFFICIENT_FUNDS: (
-        "Not enough money in the account: try another card.",
-        "残高が足りません。別のカードで。",
+    _R.INSUFFICIENT_FUNDS: (  # all cards of a person draw from one account
+        "Not enough money in the account: ask the card company.",
+        "残高が足りません。カード会社にご確認を。",
     ),
     _R.WRONG_PIN: ("The PIN was wrong: try again.", "暗証番号が違います。もう一度お試しください。"),
     _R.PIN_BLOCKED: (

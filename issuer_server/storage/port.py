@@ -124,7 +124,7 @@ class Storage(Protocol):
         now: float,
         changes: PaymentChanges = NO_CHANGES,
     ) -> HoldResult:
-        """Set the payment's amount aside and set the state approved, both or neither.
+        """Set the payment's amount aside and set the state pin_requested, both or neither.
 
         Whatever ends the payment releases the hold in the same transaction.
         """

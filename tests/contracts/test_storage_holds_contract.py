@@ -40,16 +40,16 @@ async def held(world: World, minor: int) -> PaymentRecord:
     return stored
 
 
-async def test_a_hold_sets_money_aside_and_the_state_approved(world: World) -> None:
+async def test_a_hold_sets_money_aside_and_the_state_pin_requested(world: World) -> None:
     payment = await held(world, 4_000)
-    assert payment.state is S.APPROVED
+    assert payment.state is S.PIN_REQUESTED
     assert await standing(world) == (10_000, 4_000)
     check_trial_balance(await world.storage.balances())
 
 
 async def test_what_is_held_settles_and_is_held_no_more(world: World) -> None:
     payment = await held(world, 10_000)  # all there is: the transfer must find it
-    result = await world.storage.settle(payment.id, S.APPROVED, world.card, world.now)
+    result = await world.storage.settle(payment.id, S.PIN_REQUESTED, world.card, world.now)
     assert result is SettleResult.SETTLED
     assert await world.balance(world.cardholder) == 0
     assert [each.held for each in await world.storage.balances()] == [0, 0, 0]
@@ -57,7 +57,7 @@ async def test_what_is_held_settles_and_is_held_no_more(world: World) -> None:
 
 async def test_an_end_without_money_releases_the_hold(world: World) -> None:
     payment = await held(world, 10_000)
-    assert await world.storage.advance(payment.id, S.APPROVED, S.NOT_SETTLED, DECLINED, world.now)
+    assert await world.storage.advance(payment.id, S.PIN_REQUESTED, S.NOT_SETTLED, DECLINED, world.now)
     assert await standing(world) == (10_000, 0)
     await held(world, 10_000)
 
@@ -111,7 +111,7 @@ async def test_money_of_another_currency_is_not_held(world: World) -> None:
 
 async def test_a_refund_becomes_available(world: World) -> None:
     payment = await held(world, 10_000)
-    await world.storage.settle(payment.id, S.APPROVED, world.card, world.now)
+    await world.storage.settle(payment.id, S.PIN_REQUESTED, world.card, world.now)
     await world.refund(payment, 700)
     await held(world, 700)
     assert await standing(world) == (700, 700)
@@ -168,7 +168,7 @@ async def take(
 ) -> None:
     """One step, in both."""
     storage: SqliteStorage = world.storage
-    state = S.APPROVED if which in model.held else S.REQUESTED
+    state = S.PIN_REQUESTED if which in model.held else S.REQUESTED
     if what == "fund":
         await storage.fund(world.cardholder, world.yen(minor), world.now)
         model.balance += minor

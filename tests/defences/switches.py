@@ -210,6 +210,22 @@ def _switches() -> Iterator[Switch]:
     yield off(
         "card is the payer's", (effects, "if card.cardholder_id != live.record.cardholder_id:", "if False:")
     )
+    table = "issuer_server.payment"
+    yield off(
+        "no hold before the swipe",
+        (
+            table,
+            "(_S.APPROVED, _E.READER_ACCEPTED): Move(_S.KEY_OFFERED,",
+            "(_S.APPROVED, _E.READER_ACCEPTED): Move(_S.APPROVED, (_F.HOLD_FUNDS,)),\n"
+            "    (_S.APPROVED, _E.FUNDS_HELD): Move(_S.KEY_OFFERED,",
+        ),
+        (
+            table,
+            "(_S.CARD_RECEIVED, _E.CARD_ACCEPTED): Move(_S.CARD_RECEIVED, (_F.HOLD_FUNDS,)),",
+            "(_S.CARD_RECEIVED, _E.CARD_ACCEPTED): Move(_S.PIN_REQUESTED, (_F.STORE, _F.SEND_PIN_REQUEST)),",
+        ),
+        (table, "NotSettled.INSUFFICIENT_FUNDS, _OPENING,", "NotSettled.INSUFFICIENT_FUNDS, _LIVE,"),
+    )
     yield off("order in the offer", (effects, "order=payment.order,", 'order="2 coffees",'))
     yield off(
         "currency in the offer",

@@ -97,7 +97,7 @@ class Tables:
         """There is always money enough."""
         if self.payments[payment_id].state is not expected:
             return HoldResult.STALE
-        self._write(payment_id, PaymentState.APPROVED, changes)
+        self._write(payment_id, PaymentState.PIN_REQUESTED, changes)
         return HoldResult.HELD
 
     async def settle(

@@ -220,6 +220,19 @@ async def test_approve_by_itself_and_be_paid(tmp_path: Path) -> None:
         assert await world.balances() == before
 
 
+async def test_weigh_or_tie_up_a_balance_with_a_shop_in_league(tmp_path: Path) -> None:
+    """The shop asks for one price after the other, the phone approves each by itself, and nobody swipes."""
+    nobody_near = Person(approves=True, card=None)
+    async with parties(tmp_path, Times(issuer=Deadlines(card=0.5)), nobody_near) as world:
+        balance, _ = await world.balances()
+        for price in (balance, balance + 1):
+            payment_id = await world.ask(price=price)
+            await world.person.swiper.arming.until(lambda _: True)
+            held = {account.held for account in await world.issuer.running.storage.balances()}
+            assert held == {0}
+            assert (await world.outcome(payment_id)).reason == NotSettled.CARD_TIMEOUT
+
+
 async def test_end_a_payment_with_a_refusal_of_an_offer_that_was_taken(tmp_path: Path) -> None:
     """An offer handed over twice must not get a signed refusal of itself, which would end the payment."""
     async with parties(tmp_path, person=Person(card=None)) as world:

@@ -29,4 +29,4 @@ class Expected:
 
     @property
     def holds(self) -> int:
-        return self.amount if self.status in SPEAKING else 0
+        return self.amount if self.status == "pin_requested" else 0

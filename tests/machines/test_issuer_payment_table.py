@@ -31,11 +31,11 @@ FORWARD = {
     (S.REQUESTED, E.PHONE_REACHED): S.CALLING,
     (S.CALLING, E.PHONE_RETURNED): S.CALLING,
     (S.CALLING, E.APPROVED): S.APPROVED,
-    (S.APPROVED, E.READER_ACCEPTED): S.APPROVED,
-    (S.APPROVED, E.FUNDS_HELD): S.KEY_OFFERED,
+    (S.APPROVED, E.READER_ACCEPTED): S.KEY_OFFERED,
     (S.KEY_OFFERED, E.CARD_ARRIVED): S.CARD_RECEIVED,
     (S.CARD_RECEIVED, E.CARD_OPENED): S.CARD_RECEIVED,
-    (S.CARD_RECEIVED, E.PIN_NEEDED): S.PIN_REQUESTED,
+    (S.CARD_RECEIVED, E.CARD_ACCEPTED): S.CARD_RECEIVED,
+    (S.CARD_RECEIVED, E.FUNDS_HELD): S.PIN_REQUESTED,
     (S.PIN_REQUESTED, E.PIN_ARRIVED): S.SETTLING,
     (S.SETTLING, E.PIN_OPENED): S.SETTLING,
     (S.SETTLING, E.PIN_RIGHT): S.SETTLING,
@@ -80,7 +80,7 @@ ENDS: dict[E, tuple[set[S], set[S]]] = {
     E.REFUSED_BUSY: ({K, D, P}, {K, D, P}),
     E.REFUSED_OFFER_REJECTED: ({K, D, P}, {K, D, P}),
     E.REFUSED_READER_FAULT: ({K, D, P}, {K, D, P}),
-    E.FUNDS_INSUFFICIENT: ({A, T}, {A, T}),
+    E.FUNDS_INSUFFICIENT: ({D, T}, {D, T}),
     E.CANCELLED_BY_MERCHANT: ({R, C, A, K, D, P}, {C, A, K, D, P}),
     E.PHONE_LOST_PAYMENT: ({A, K, D, P}, {A, K, D, P}),
     E.ISSUER_STOPPING: ({R, C, A, K, D, P, T}, {C, A, K, D, P, T}),
@@ -99,6 +99,15 @@ def test_every_state_and_event_is_listed_or_refused(state: S, event: E) -> None:
             PAYMENT_TABLE.step(state, event)
         assert state.name in str(refusal.value)
         assert event.name in str(refusal.value)
+
+
+def test_no_money_is_held_or_weighed_on_the_phones_word_alone() -> None:
+    """An approval is the phone's word; a card that the issuer accepts came in a reader's signed envelope."""
+    moves = [(state, event) for state, event in itertools.product(S, E) if PAYMENT_TABLE.allows(state, event)]
+    holding = [m for m in moves if F.HOLD_FUNDS in PAYMENT_TABLE.step(*m).effects]
+    assert holding == [(S.CARD_RECEIVED, E.CARD_ACCEPTED)]
+    weighed = {state for state, event in moves if event is E.FUNDS_INSUFFICIENT}
+    assert weighed == {S.CARD_RECEIVED, S.SETTLING}
 
 
 def test_nothing_settles_without_a_pin_that_was_right() -> None:
@@ -145,15 +154,24 @@ def test_every_event_is_used() -> None:
 
 def test_what_a_move_waits_for_is_its_last_effect() -> None:
     # These effects find the next event: nothing listed after one of them would ever be carried out.
-    finding = {F.LOOK_UP_READER, F.OPEN_CARD, F.LOOK_UP_CARD, F.OPEN_PIN, F.CHECK_PIN, F.SETTLE}
+    finding = {
+        F.LOOK_UP_READER,
+        F.OPEN_CARD,
+        F.LOOK_UP_CARD,
+        F.HOLD_FUNDS,
+        F.OPEN_PIN,
+        F.CHECK_PIN,
+        F.SETTLE,
+    }
     for move in PAYMENT_TABLE.moves.values():
         assert not finding & set(move.effects[:-1])
 
 
 def test_nothing_is_sent_before_its_state_is_stored() -> None:
-    for move in PAYMENT_TABLE.moves.values():
+    for (_, event), move in PAYMENT_TABLE.moves.items():
         for send in {F.SEND_KEY_OFFER, F.SEND_PIN_REQUEST} & set(move.effects):
-            assert move.effects.index(F.STORE) < move.effects.index(send)
+            # a hold is committed with the state that it leads to
+            assert event is E.FUNDS_HELD or move.effects.index(F.STORE) < move.effects.index(send)
 
 
 @pytest.mark.parametrize("state", S)

@@ -185,11 +185,8 @@ class Issuer(RuleBasedStateMachine):
         self.say(payment, "approve", reader_hello=b64(payment.reader.hello()))
         if payment.status != "calling":
             return
-        if payment.amount > self.available:
-            self.end(payment, "insufficient_funds")
-        else:
-            self.move(payment, "key_offered", WAITS.card)
-            payment.reader.take_offer(self.heard(payment, "key_offer"))
+        self.move(payment, "key_offered", WAITS.card)
+        payment.reader.take_offer(self.heard(payment, "key_offer"))
 
     @precondition(lambda self: self.connected)
     @rule(which=PAYMENT, pan=st.sampled_from([OWN, OWN, OWN, NOBODYS]))
@@ -206,6 +203,8 @@ class Issuer(RuleBasedStateMachine):
             self.end(payment, "blocked_card")
         elif self.tries == 0:
             self.end(payment, "pin_blocked")
+        elif payment.amount > self.available:
+            self.end(payment, "insufficient_funds")
         else:
             self.move(payment, "pin_requested", WAITS.pin)
 

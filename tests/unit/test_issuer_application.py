@@ -337,10 +337,18 @@ async def test_the_pin_deadline_begins_anew_with_each_attempt(tmp_path: Path) ->
 
 
 async def test_s23_a_balance_that_does_not_reach(issuer: Bench) -> None:
-    payment_id = await issuer.ringing(minor=100_001)
-    await issuer.approve(payment_id)
+    payment_id = await issuer.offered(minor=100_001)  # a phone that approves learns nothing of the balance
+    await issuer.from_reader(payment_id, "card_envelope", issuer.reader.swipe())
     await not_settled(issuer, payment_id, NotSettled.INSUFFICIENT_FUNDS, phone_told=True)
-    assert "key_offer" not in issuer.phone.heard_kinds(payment_id)  # no card is asked for in vain
+    assert "pin_request" not in issuer.phone.heard_kinds(payment_id)  # no PIN is asked for in vain
+
+
+async def test_an_approval_holds_no_money(issuer: Bench) -> None:
+    """Or a stolen phone and a shop could tie up a balance, and weigh it, with no card and no reader."""
+    await issuer.offered(minor=100_000)
+    assert [each.held for each in await issuer.storage.balances(issuer.cardholder)] == [0]
+    await issuer.pin_asked()
+    assert [each.held for each in await issuer.storage.balances(issuer.cardholder)] != [0]
 
 
 async def test_two_payments_for_one_phone_do_not_touch_each_other(issuer: Bench) -> None:

@@ -1,4 +1,4 @@
--- Money held for a payment in flight: from the approval on, so that no other payment can spend it meanwhile.
+-- Money held for a payment in flight: from the swipe on, so that no other payment can spend it meanwhile.
 -- A hold goes with its payment: turned into the transfer, or released, by the very statement that ends the payment.
 
 CREATE TABLE holds (

@@ -164,7 +164,7 @@ def hold(
         return HoldResult.STALE
     if not ledger.hold(connection, payment_posting(payment), now_ms):
         return HoldResult.INSUFFICIENT_FUNDS
-    if not advance(connection, payment_id, expected, PaymentState.APPROVED, changes, now_ms):
+    if not advance(connection, payment_id, expected, PaymentState.PIN_REQUESTED, changes, now_ms):
         raise StorageError("the payment changed inside its own transaction")
     return HoldResult.HELD
 
