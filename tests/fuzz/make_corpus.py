@@ -195,8 +195,8 @@ def entries() -> Iterator[Entry]:
     yield "tracks", "first-failed", b"%E?" + SWIPE[54:]
     yield "tracks", "sealed", bytes(parse_swipe(bytearray(SWIPE)).card_plaintext())
     yield "tracks", "pin", bytes(pad_pin(bytearray(b"123456")))
-    yield "raw-bits", "first", _bits(SWIPE[:54], 0x20, 7)
-    yield "raw-bits", "second", _bits(SWIPE[54:-2], 0x30, 5)
+    yield "raw-bits", "first", b"\x00" + _bits(SWIPE[:54], 0x20, 7)
+    yield "raw-bits", "second", b"\x01" + _bits(SWIPE[54:-2], 0x30, 5)
     first, second = SWIPE[:54], SWIPE[54:-2]
     report = (
         bytes([0, 0, 0, len(first), len(second), 0, 0]) + first.ljust(110, b"\0") + second.ljust(220, b"\0")

@@ -41,7 +41,7 @@ def mutated(draw: st.DrawFn, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_what_is_changed_in_the_corpus_is_taken_or_refused(name: str) -> None:
-    @settings(max_examples=3 if name in ("reader", "channel") else 10, deadline=None)
+    @settings(max_examples=3 if name == "channel" else 10, deadline=None)
     @given(mutated(name))
     def taken(data: bytes) -> None:
         PARSERS[name](data)
