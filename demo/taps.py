@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -78,6 +78,10 @@ class TappedIssuerLink:
     async def close(self) -> None:
         """See IssuerLink."""
         await self._inner.close()
+
+    def unheard(self) -> Collection[PaymentId]:
+        """See IssuerLink."""
+        return self._inner.unheard()
 
 
 class TappedReaderLink:

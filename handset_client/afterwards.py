@@ -1,4 +1,4 @@
-"""Payments that are over on this phone and not at their end: outcomes owed to readers, ends in doubt. Pure.
+"""Payments that are over on this phone and not at their end: outcomes owed, ends in doubt, withdrawals. Pure.
 
 The relay asks here about every payment that is not the one on show. The methods return effects.
 """
@@ -11,6 +11,7 @@ from typing import Final
 from handset_client.doubts import Doubts
 from handset_client.effects import (
     Ending,
+    Finish,
     KeptOutcome,
     RelayEffect,
     SendToIssuer,
@@ -18,6 +19,7 @@ from handset_client.effects import (
 )
 from handset_client.issuer_frames import OutcomeWanted, ReaderUnavailable, ToReader
 from handset_client.owed import OwedOutcomes
+from handset_client.withdrawals import Withdrawals
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType
 
@@ -26,14 +28,23 @@ BROUGHT_AT_ONCE: Final = 4
 
 
 class Afterwards:
-    """Owed outcomes and doubts, together: one payment can be both, either, or neither."""
+    """Owed outcomes, doubts and withdrawals, together: one payment can be several of them, or none."""
 
     def __init__(self, kept: Iterable[KeptOutcome], doubts: Iterable[Ending]) -> None:
         self.owed = OwedOutcomes(kept)
         self.doubts = Doubts(doubts)
+        self.withdrawals = Withdrawals()
 
     def __contains__(self, payment_id: PaymentId) -> bool:
         return payment_id in self.owed or payment_id in self.doubts
+
+    def ended(self, ending: Ending, *, by_us: bool) -> Iterator[Finish]:
+        """The payment on show, or one that waited, is over: the issuer said how, or else this phone did."""
+        if by_us:
+            yield from self.withdrawals.made(ending)
+        else:
+            self.doubts.note(ending)
+            yield Finish(ending)
 
     def unknown(self, payment_id: PaymentId) -> Iterator[RelayEffect]:
         """The issuer has lost the payment itself: nobody will ever say how it ended."""

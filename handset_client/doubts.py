@@ -45,5 +45,5 @@ class Doubts:
         return Amend(Ending(request, End(result.outcome.value), result.reason, result.last_four))
 
     def give_up(self, payment_id: PaymentId) -> None:
-        """The issuer does not know this payment: nobody will ever say, and it stays in doubt."""
+        """No answer is awaited any more: the issuer does not know this payment, or it asks anew."""
         self._endings.pop(payment_id, None)

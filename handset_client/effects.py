@@ -71,6 +71,10 @@ class HowDeclined(StrEnum):
     """The program was stopped before there was an answer."""
 
 
+SWITCHED_OFF: Final = "switched_off"
+"""The reason of an end that is unknown because the program was stopped before it; for the history file."""
+
+
 class NoticeKind(Enum):
     """What happens around payments: the connections, and what a person can do about them."""
 

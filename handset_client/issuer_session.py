@@ -13,6 +13,7 @@ from typing import Final
 
 from handset_client.issuer_frames import Json
 from protocol.errors import LocalProtocolError, MessageError
+from protocol.identifiers import PaymentId
 from protocol.text import shown
 
 VERSION: Final = 1
@@ -73,6 +74,12 @@ class IssuerSession:
     def all_acknowledged(self) -> bool:
         """Whether the issuer has every frame of ours."""
         return not self._unacknowledged
+
+    @property
+    def unheard(self) -> frozenset[PaymentId]:
+        """The payments about which the issuer has not acknowledged all that was queued."""
+        about = (frame.get("payment_id") for _, frame in self._unacknowledged)
+        return frozenset(PaymentId(each) for each in about if isinstance(each, str))
 
     def hello(self) -> Json:
         """The first frame of a new socket. Forgets what was queued for the old one."""
@@ -135,9 +142,9 @@ class IssuerSession:
         fresh, lost = session != self._session, 0
         if fresh:
             # What we queued before any session existed was meant for this one. Of an old session all died
-            # but a person's word about a merchant, which is not about the payment alone.
+            # but a no: the payment may live on at another replica, and a merchant be blocked with it.
             queued = [numbered for _, numbered in self._unacknowledged]
-            waiting = [old for old in queued if not self._session or old.get("block_merchant")]
+            waiting = [old for old in queued if not self._session or old.get("type") == "decline"]
             lost = len(queued) - len(waiting)
             self._session, self._received, self._sent = session, 0, 0
             self._unacknowledged.clear()

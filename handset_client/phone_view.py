@@ -176,6 +176,9 @@ class PhoneView:
     def finish(self, ending: Ending, at: float) -> None:
         """A payment's end: the receipt of the one on show, a passing word for one that waited."""
         past = PastPayment(ending, at)
+        # An earlier end of it was in doubt, and the bank has asked anew, or has not heard this phone's no.
+        for earlier in [each for each in self._past if each.payment_id == past.payment_id]:
+            self._past.remove(earlier)
         self._past.appendleft(past)
         if self._current is not None and self._current.request.payment_id == past.payment_id:
             self._current, self._receipt = None, past
@@ -240,7 +243,7 @@ class PhoneView:
                 for past in self._unread
             ],
             "notice": self._notice(),
-            "stopped": None if self._turned_away is None else notice_text(self._turned_away, self.language),
+            "stopped": self._last_words(),
             "history": [self._past_payment(past) for past in self._past],
             "readers": {
                 "chosen": None
@@ -300,6 +303,14 @@ class PhoneView:
     def _pass(self, what: Notice | Ending | Amend) -> None:
         self._passed += 1
         self._passing = (self._passed, what)
+
+    def _last_words(self) -> str | None:
+        """What is left to say where this program is gone: why, and which payments are in doubt."""
+        said = [] if self._turned_away is None else [notice_text(self._turned_away, self.language)]
+        for past in [*self._unread, *([] if self._receipt is None else [self._receipt])]:
+            if past.ending.end.in_doubt:
+                said += ending_text(past.ending, self.language)
+        return " ".join(said) or None
 
     def _issuer_text(self) -> str | None:
         """The words for a connection in trouble; the page has its own for the rest."""

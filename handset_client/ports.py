@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -112,6 +113,9 @@ class IssuerLink(Protocol):
 
     async def close(self) -> None:
         """Give queued frames a moment to leave, then hang up."""
+
+    def unheard(self) -> Collection[PaymentId]:
+        """The payments about which the issuer has not said that it has all that was queued."""
 
 
 class CredentialRefusedError(Exception):

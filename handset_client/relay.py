@@ -8,7 +8,7 @@ and the outcomes still owed to readers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from handset_client.afterwards import Afterwards
 from handset_client.effects import (
@@ -32,26 +32,23 @@ from handset_client.effects import (
     Tell,
 )
 from handset_client.issuer_frames import (
-    Approve,
     Decline,
     DeclineReason,
     FromReader,
     IssuerComplaint,
     IssuerFrame,
-    OutcomeWanted,
     PaymentOver,
     PaymentRequest,
     PhoneFrame,
-    ReaderUnavailable,
     Result,
     ToReader,
 )
 from handset_client.relay_call import (
     DELIVERING,
     MESSAGE_EVENTS,
+    OUR_OWN_WORD,
     RESULT_SEEN,
     RINGS,
-    STEPS,
     Call,
     Clock,
     Passing,
@@ -59,9 +56,12 @@ from handset_client.relay_call import (
     Session,
     as_result,
     ending_of,
+    frame_of,
+    told_of,
 )
 from handset_client.relay_table import RELAY, Effect, Event, State
 from handset_client.waiting_calls import WaitingCalls
+from handset_client.withdrawals import switched_off
 from protocol.errors import LocalProtocolError
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType, NotSettled
@@ -81,6 +81,7 @@ class Relay:
         """Whether the reader is there now: a session outlives its link for a while."""
         self._past = Afterwards(kept, doubts)
         self._owed = self._past.owed
+        self._stopping = False
         self._effects: list[RelayEffect] = []
 
     # What the person, the issuer and the reader do
@@ -171,18 +172,37 @@ class Relay:
                 self._do(Tell(Notice(NoticeKind.OUTCOME_DELIVERED)))
         return self._drain()
 
+    # The end of the program
+
     def stop(self, now: float) -> list[RelayEffect]:
-        """The person quits the program: say no to what is undecided; what is under way is kept on disk."""
+        """The person quits the program: say no to what is undecided; what is under way is kept on disk.
+
+        The person is told how these ended by :meth:`last_words`, or by the issuer's word if it comes before.
+        """
+        self._stopping = True
+        self._past.withdrawals.hold_back()
+        self._owed.drop_errands()
         for request in self._waiting.all():
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.DECLINED)))
-            self._do(Finish(Ending(request, End.NOT_SETTLED, HowDeclined.BY_STOPPING)))
-        self._owed.drop_errands()
+            ending = Ending(request, End.NOT_SETTLED, HowDeclined.BY_STOPPING)
+            self._do(*self._past.ended(ending, by_us=True))
         if self._call is not None:
             self._call.declined = HowDeclined.BY_STOPPING
-        if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
-            self._happen(Event.DECLINE, None, now)
-        if self._call is not None and self._call.request and self._call.state not in RESULT_SEEN:
-            self._do(Finish(Ending(self._call.request, End.UNKNOWN)))
+            if RELAY.allows(self._call.state, Event.DECLINE):
+                self._happen(Event.DECLINE, None, now)
+        return self._drain()
+
+    @property
+    def unanswered(self) -> PaymentRequest | None:
+        """The payment under way whose end the person has still to hear from the issuer."""
+        call = self._call
+        return None if call is None or call.state in RESULT_SEEN else call.request
+
+    def last_words(self, unheard: Collection[PaymentId]) -> list[RelayEffect]:
+        """After :meth:`stop`, and when nothing more goes out; the issuer does not have all about these."""
+        if (request := self.unanswered) is not None:
+            self._do(Finish(switched_off(request)))
+        self._do(*self._past.withdrawals.last_words(unheard))
         return self._drain()
 
     # Time
@@ -198,7 +218,8 @@ class Relay:
         """Everything whose time is over at `now`."""
         for request in self._waiting.run_out(now):
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
-            self._do(Finish(Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)))
+            ending = Ending(request, End.NOT_SETTLED, DeclineReason.NO_RESPONSE)
+            self._do(*self._past.ended(ending, by_us=True))
         call = self._call
         if call is not None:
             bells = call.bells()
@@ -211,12 +232,16 @@ class Relay:
     # How calls begin and end
 
     def _called(self, request: PaymentRequest, now: float) -> None:
-        if request.payment_id in self._waiting or self._is_current(request.payment_id):
-            self._do(Disregard("PAYMENT_REQUEST", "already here"))
+        if self._stopping or request.payment_id in self._waiting or self._is_current(request.payment_id):
+            self._do(Disregard("PAYMENT_REQUEST", "already here, or stopping"))
+            return
+        if (word := self._past.withdrawals.asked_again(request.payment_id)) is not None:
+            self._do(SendToIssuer(word))
             return
         if self._waiting.full:
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.NO_RESPONSE)))
             return
+        self._past.doubts.give_up(request.payment_id)  # asked anew: an earlier run of this program left it
         self._waiting.add(request, now + request.approve_within)
         if self._call is not None and not self._give_way(now):
             self._do(Tell(Notice(NoticeKind.PAYMENT_WAITING, request.merchant_name)))
@@ -225,11 +250,7 @@ class Relay:
     def _give_way(self, now: float) -> bool:
         """Let a waiting call begin where only an outcome for an absent reader is in its way."""
         call = self._call
-        if (
-            call is None
-            or call.state is not State.DELIVERING_RESULT_SHOWN
-            or self._waiting.deadline() is None
-        ):
+        if call is None or call.state is not State.DELIVERING_RESULT_SHOWN or self._waiting.empty:
             return False
         if self._linked and self._can_deliver(call):
             return False
@@ -239,7 +260,7 @@ class Relay:
 
     def _next(self, now: float) -> None:
         """Begin what waits: a call if there is one, else an outcome that a reader is owed."""
-        if self._call is not None:
+        if self._call is not None or self._stopping:
             return
         if (waiting := self._waiting.first()) is not None:
             request, over = waiting
@@ -327,20 +348,6 @@ class Relay:
                 self._do(ReleaseReader())
             case Effect.KEEP_HELLO, Session():
                 self._reader, call.reader_id = passing, passing.reader_id
-            case Effect.SEND_APPROVE, _:
-                assert self._reader is not None
-                self._to_issuer(Approve(call.payment_id, self._reader.hello), call, now)
-            case Effect.SEND_DECLINED, _:
-                call.called_off = DeclineReason.DECLINED
-                block = call.declined is HowDeclined.AND_BLOCKED
-                self._to_issuer(Decline(call.payment_id, DeclineReason.DECLINED, block), call, now)
-            case Effect.SEND_NO_RESPONSE, _:
-                self._to_issuer(Decline(call.payment_id, DeclineReason.NO_RESPONSE), call, now)
-            case Effect.SEND_READER_UNAVAILABLE, _:
-                call.called_off = NotSettled.READER_UNAVAILABLE
-                self._to_issuer(ReaderUnavailable(call.payment_id), call, now)
-            case Effect.SEND_OUTCOME_WANTED, _:
-                self._to_issuer(OutcomeWanted(call.payment_id), call, now)
             case Effect.FORWARD_TO_READER, ToReader(kind=kind, data=data):
                 self._do(SendToReader(call.payment_id, kind, data))
             case Effect.FORWARD_TO_ISSUER, FromReader():
@@ -357,24 +364,16 @@ class Relay:
             case Effect.FORGET_OUTCOME, _:
                 self._do(self._owed.delivered(call.payment_id))
                 self._do(Tell(Notice(NoticeKind.OUTCOME_DELIVERED)))
-            case Effect.START_READER_WAIT, _:
-                call.clocks[Clock.READER] = now + self._patience.reader
-            case Effect.START_DELIVERY, _:
-                call.clocks[Clock.DELIVERY] = now + self._patience.delivery
-            case Effect.START_OUTCOME_WAIT, _:
-                call.clocks[Clock.PATIENCE] = now + self._patience.last_word
-            case Effect.SHOW_PROGRESS, _:
-                self._do(Tell(Progress(call.payment_id, STEPS[call.state])))
-            case Effect.SHOW_OUTCOME_KEPT, _:
-                self._do(Tell(Notice(NoticeKind.OUTCOME_KEPT)))
-            case Effect.SHOW_READER_MISSING, _:
-                self._do(Tell(Progress(call.payment_id, Step.READER_MISSING)))
-            case Effect.SHOW_READER_LOST, _:
-                self._do(Tell(Progress(call.payment_id, Step.READER_LOST)))
+            case _ if (frame := frame_of(effect, call, self._reader)) is not None:
+                self._to_issuer(frame, call, now)
+            case _ if (wait := self._patience.wait_of(effect)) is not None:
+                clock, seconds = wait
+                call.clocks[clock] = now + seconds
+            case _ if (shown := told_of(effect, call)) is not None:
+                self._do(Tell(shown))
             case _ if call.request is not None:
                 ending = ending_of(effect, call, call.request, passing)
-                self._past.doubts.note(ending)
-                self._do(Finish(ending))
+                self._do(*self._past.ended(ending, by_us=effect in OUR_OWN_WORD))
 
     def _deliver(self, call: Call) -> None:
         data = self._owed.data(call.payment_id)

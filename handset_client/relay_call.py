@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from handset_client.effects import End, Ending, HowDeclined, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import (
+    Approve,
+    Decline,
     DeclineReason,
     FromReader,
     Outcome,
+    OutcomeWanted,
     PaymentOver,
     PaymentRequest,
+    PhoneFrame,
+    ReaderUnavailable,
     Result,
     ToReader,
 )
@@ -20,6 +25,15 @@ from handset_client.relay_table import RELAY, Effect, Event, State
 from protocol.errors import LocalProtocolError
 from protocol.identifiers import PaymentId, ReaderId
 from protocol.messages import MessageType, NotSettled
+
+
+class Clock(Enum):
+    """What a payment can wait for."""
+
+    COUNTDOWN = auto()
+    READER = auto()
+    DELIVERY = auto()
+    PATIENCE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +50,25 @@ class Patience:
     """Without a word from the issuer in a payment under way."""
     margin: float = 15.0
     """Beyond the issuer's own deadline, for its word to arrive."""
+    farewell: float = 2.0
+    """At the program's end, for the issuer's word on the payment that is under way."""
 
     def __post_init__(self) -> None:
-        for name in ("reader", "delivery", "last_word", "issuer", "margin"):
+        for name in ("reader", "delivery", "last_word", "issuer", "margin", "farewell"):
             if not 0 < getattr(self, name) <= 3600:
                 raise ValueError(f"patience {name!r} must be above 0 and at most 3600 seconds")
 
-
-class Clock(Enum):
-    """What a payment can wait for."""
-
-    COUNTDOWN = auto()
-    READER = auto()
-    DELIVERY = auto()
-    PATIENCE = auto()
+    def wait_of(self, effect: Effect) -> tuple[Clock, float] | None:
+        """The clock that an effect starts, and for how long; None for the effects that start none."""
+        match effect:
+            case Effect.START_READER_WAIT:
+                return Clock.READER, self.reader
+            case Effect.START_DELIVERY:
+                return Clock.DELIVERY, self.delivery
+            case Effect.START_OUTCOME_WAIT:
+                return Clock.PATIENCE, self.last_word
+            case _:
+                return None
 
 
 RINGS: Final = {
@@ -94,6 +113,9 @@ ABOUT_THE_READER: Final = frozenset(
 )
 """Reasons at which a person wants to know which reader it was: it may be another than they think."""
 
+OUR_OWN_WORD: Final = frozenset({Effect.SHOW_DECLINED, Effect.SHOW_NO_RESPONSE, Effect.SHOW_CALLED_OFF})
+"""Ends that the phone does not have from the issuer."""
+
 RESULT_SEEN: Final = frozenset({State.RESULT_SHOWN, State.DELIVERING_RESULT_SHOWN})
 DELIVERING: Final = frozenset({State.DELIVERING, State.DELIVERING_RESULT_SHOWN})
 
@@ -126,6 +148,41 @@ class Session:
 
 
 Passing = ToReader | FromReader | Result | Session | None
+
+
+def frame_of(effect: Effect, call: Call, reader: Session | None) -> PhoneFrame | None:
+    """The phone's own word that an effect sends; a word that calls the payment off is kept as the reason."""
+    match effect:
+        case Effect.SEND_APPROVE if reader is not None:
+            return Approve(call.payment_id, reader.hello)
+        case Effect.SEND_DECLINED:
+            call.called_off = DeclineReason.DECLINED
+            block = call.declined is HowDeclined.AND_BLOCKED
+            return Decline(call.payment_id, DeclineReason.DECLINED, block)
+        case Effect.SEND_NO_RESPONSE:
+            return Decline(call.payment_id, DeclineReason.NO_RESPONSE)
+        case Effect.SEND_READER_UNAVAILABLE:
+            call.called_off = NotSettled.READER_UNAVAILABLE
+            return ReaderUnavailable(call.payment_id)
+        case Effect.SEND_OUTCOME_WANTED:
+            return OutcomeWanted(call.payment_id)
+        case _:
+            return None
+
+
+def told_of(effect: Effect, call: Call) -> Progress | Notice | None:
+    """What the person is told on the way to the end."""
+    match effect:
+        case Effect.SHOW_PROGRESS:
+            return Progress(call.payment_id, STEPS[call.state])
+        case Effect.SHOW_READER_MISSING:
+            return Progress(call.payment_id, Step.READER_MISSING)
+        case Effect.SHOW_READER_LOST:
+            return Progress(call.payment_id, Step.READER_LOST)
+        case Effect.SHOW_OUTCOME_KEPT:
+            return Notice(NoticeKind.OUTCOME_KEPT)
+        case _:
+            return None
 
 
 def ending_of(effect: Effect, call: Call, request: PaymentRequest, passing: Passing) -> Ending:

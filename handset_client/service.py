@@ -51,7 +51,7 @@ from handset_client.relay_call import Patience
 _log = logging.getLogger(__name__)
 
 FAREWELL: Final = 10.0
-"""Seconds for all ports to close; then the program ends all the same."""
+"""Seconds for the connections to close, and then for the disk; the program ends all the same."""
 
 Happening = ReaderEvent | IssuerEvent | Answer | RelayEffect
 Watch = Callable[[Happening], None]
@@ -94,11 +94,13 @@ class HandsetService:
         self._issuer.start()
         writing = asyncio.create_task(self._notebook.run(), name="notebook")
         try:
-            await self._serve(relay, stop, writing)
+            try:
+                await self._serve(relay, stop, writing)
+            finally:
+                self._perform(relay.stop(_now()))
+            await self._hear_out(relay)
         finally:
-            self._perform(relay.stop(_now()))
-            self._notebook.close()
-            await self._close(writing)
+            await self._close(relay, writing)
 
     async def _serve(self, relay: Relay, stop: asyncio.Event, writing: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(_stopped(stop))
@@ -214,14 +216,27 @@ class HandsetService:
             _log.warning("%s: %s", what.kind.name.lower(), what.detail)
         self._screen.tell(what)
 
-    async def _close(self, writing: asyncio.Task[None]) -> None:
+    async def _hear_out(self, relay: Relay) -> None:
+        """A moment for the issuer: what it says of the payment under way spares a person the doubt."""
+        try:
+            async with asyncio.timeout(self._patience.farewell):
+                while relay.unanswered is not None:
+                    self._perform(self._from_issuer(relay, await self._issuer.next_event()))
+        except TimeoutError:
+            _log.info("stopping without the issuer's word on the payment under way")
+
+    async def _close(self, relay: Relay, writing: asyncio.Task[None]) -> None:
         # The issuer hears the last word first; the reader link may need a moment to hang up.
         try:
             async with asyncio.timeout(FAREWELL):
-                await asyncio.gather(self._issuer.close(), self._reader.close(), asyncio.wait([writing]))
+                await asyncio.gather(self._issuer.close(), self._reader.close())
         except TimeoutError:
-            _log.warning("a connection or the disk did not end in time")
-        finally:
+            _log.warning("a connection did not end in time")
+        self._perform(relay.last_words(self._issuer.unheard()))
+        self._notebook.close()
+        await asyncio.wait([writing], timeout=FAREWELL)
+        if not writing.done():
+            _log.warning("the disk did not take everything in time")
             writing.cancel()
         await self._screen.close()
         if not writing.cancelled() and writing.done():

@@ -22,6 +22,11 @@ class WaitingCalls:
         return any(request.payment_id == payment_id for request, _ in self._calls)
 
     @property
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not self._calls
+
+    @property
     def full(self) -> bool:
         """Whether one more is too many."""
         return len(self._calls) >= QUEUE_LIMIT

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
-from handset_client.effects import Amend, End, Ending, Notice, NoticeKind, Progress, Shown, Step
+from handset_client.effects import SWITCHED_OFF, Amend, End, Ending, Notice, NoticeKind, Progress, Shown, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.texts.english import NOTICES, REASONS, STEPS
@@ -56,6 +56,7 @@ class _Texts(Protocol):
     WITH_CARD: str
     WHICH_READER: str
     ENDINGS: Mapping[End, tuple[str, str]]
+    SWITCHED_OFF: tuple[str, str]
     DOUBTS: Mapping[End, str]
     AMENDED: str
     TERMINAL: Mapping[str, str]
@@ -125,7 +126,8 @@ def ending_text(ending: Ending, language: Language = Language.ENGLISH) -> tuple[
     )
     card = texts.WITH_CARD.format(last_four=ending.last_four) if ending.last_four else ""
     why, next_step = reason_text(ending.reason, language, ending.reader_id)
-    happened, advice = texts.ENDINGS[ending.end]
+    switched_off = ending.end is End.UNKNOWN and ending.reason == SWITCHED_OFF
+    happened, advice = texts.SWITCHED_OFF if switched_off else texts.ENDINGS[ending.end]
     return happened.format(what=what, card=card, why=why), advice.format(next_step=next_step)
 
 

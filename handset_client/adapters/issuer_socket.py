@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -19,6 +19,7 @@ from handset_client.issuer_frames import Json, PhoneFrame, parse_issuer_frame
 from handset_client.issuer_session import Delivered, IssuerSession, OutOfStep, SessionEvent, Welcomed
 from handset_client.ports import CredentialRefusedError, IssuerEvent, IssuerUp
 from protocol.errors import MessageError
+from protocol.identifiers import PaymentId
 from protocol.text import shown
 
 _log = logging.getLogger(__name__)
@@ -108,13 +109,18 @@ class IssuerSocket:
             return
         try:
             async with asyncio.timeout(self._settings.farewell):
-                while self._session.welcomed and not self._session.all_acknowledged:
+                # Without a connection as well: it may be coming back this moment.
+                while not (self._session.all_acknowledged or self._task.done()):
                     self._acknowledged.clear()
                     await self._acknowledged.wait()
         except TimeoutError:
             _log.info("closing with frames that the issuer has not acknowledged")
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def unheard(self) -> Collection[PaymentId]:
+        """See IssuerLink."""
+        return self._session.unheard
 
     async def _keep_connected(self) -> None:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect)

@@ -187,6 +187,12 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
 )
 """How a payment ended, and the next step, as two lines."""
 
+SWITCHED_OFF: Final = (
+    "Not known yet whether {what} was paid: this phone was switched off before your bank had answered.",
+    "Do not pay again. Start this phone again, and it asks your bank. Or look at the reader's display, or ask the shop or your bank.",
+)
+"""The same for an end that this phone did not wait for."""
+
 DOUBTS: Final[Mapping[End, str]] = MappingProxyType(
     {
         End.UNKNOWN: "The payment of {amount} to {merchant} is not known yet: do not pay it again. Look at the reader's display, or ask the shop or your bank.",

@@ -204,6 +204,11 @@ ENDINGS: Final[Mapping[End, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+SWITCHED_OFF: Final = (
+    "支払われたかどうか、まだ分かりません: {what}。銀行の返答の前に、この電話の電源が切られました。",
+    "もう一度支払わないでください。この電話を起動し直すと、銀行に問い合わせます。または、カードリーダーの表示を見るか、お店か銀行にお尋ねください。",
+)
+
 DOUBTS: Final[Mapping[End, str]] = MappingProxyType(
     {
         End.UNKNOWN: "{merchant} への {amount} のお支払いは、まだ結果が分かりません。もう一度支払わないでください。カードリーダーの表示を見るか、お店か銀行にお尋ねください。",

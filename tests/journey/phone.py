@@ -27,12 +27,9 @@ class Phone:
         self, credential: Credential, radio: Backends, person: Person, folder: Path, times: Times
     ) -> None:
         self.wire: Wire = Wire("the phone's links")
-        self.issuer_link = TappedIssuerLink(
-            IssuerSocket(
-                credential.issuer_url, credential.token, SocketSettings(first_pause=0.02, longest_pause=0.1)
-            ),
-            self.wire,
-        )
+        settings = SocketSettings(first_pause=0.02, longest_pause=0.1)
+        self._socket = IssuerSocket(credential.issuer_url, credential.token, settings)
+        self.issuer_link = TappedIssuerLink(self._socket, self.wire)
         self.reader_link = TappedReaderLink(BleakReaderLink(times.link, radio), self.wire)
         self.service = HandsetService(
             self.reader_link, self.issuer_link, person.phone, HistoryFile(folder), times.phone
@@ -50,6 +47,10 @@ class Phone:
         self._stop.set()
         if self._task is not None:
             await self._task
+
+    def out_of_reach(self) -> None:
+        """From the next connection on there is no issuer where it looks for one."""
+        self._socket._url = "http://127.0.0.1:1"
 
     def heard(self, kind: type[object], payment_id: str) -> list[Any]:
         """What of a kind the issuer told this phone about a payment."""

@@ -60,7 +60,7 @@ TOO_LATE = {
 TIMES = Times(
     issuer=Deadlines(call=4.0, approval=8.0, card=8.0, pin=8.0),
     reader=Limits(pin_seconds=5.0, answer_seconds=5.0, result_seconds=0.2, resume_seconds=4.0),
-    phone=Patience(reader=6.0, delivery=3.0, last_word=2.0, issuer=10.0, margin=1.0),
+    phone=Patience(reader=6.0, delivery=3.0, last_word=2.0, issuer=10.0, margin=1.0, farewell=0.5),
     link=LinkSettings(
         scan=1.0,
         gather=0.1,

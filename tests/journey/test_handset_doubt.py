@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from handset_client.adapters.history_file import HistoryFile
-from handset_client.effects import End
+from handset_client.effects import SWITCHED_OFF, End
 from handset_client.issuer_frames import Result, ToReader
 from handset_client.past_payments import PastPayment
 from handset_client.ports import IssuerEvent
@@ -14,7 +14,7 @@ from handset_client.relay_call import Patience
 from protocol.messages import MessageType
 from reader_peripheral.screens import Approved
 from tests.journey.parties import Times, parties
-from tests.journey.person import OWN_CARD
+from tests.journey.person import OWN_CARD, Person
 
 LAST_FOUR = OWN_CARD.pan[-4:]
 
@@ -30,7 +30,7 @@ async def history(folder: Path) -> list[PastPayment]:
 
 
 async def test_a_phone_that_was_stopped_in_doubt_learns_it_when_it_is_started_again(tmp_path: Path) -> None:
-    async with parties(tmp_path) as world:
+    async with parties(tmp_path, Times(phone=Patience(farewell=0.2))) as world:
         world.phone.issuer_link.incoming = no_end
         payment = await world.pay()
         assert payment.completed
@@ -71,3 +71,26 @@ async def test_a_phone_that_goes_on_learns_it_when_the_issuer_is_back(tmp_path: 
         assert (learned.request.payment_id, learned.end) == (payment.id, End.COMPLETED)
         # The reader has waited as long, and gets its signed outcome on the same occasion.
         await world.person.display.shown.until(lambda screen: isinstance(screen, Approved))
+
+
+async def test_a_phone_that_stops_out_of_reach_says_no_for_certain_of_nothing(tmp_path: Path) -> None:
+    """Its no does not arrive: the payment is asked again of the next run of the program, and paid."""
+    person = Person(approves=None)
+    async with parties(tmp_path, Times(phone=Patience(farewell=0.2)), person) as world:
+        payment_id = await world.ask()
+        await person.phone.asked.until(lambda _: True)
+        world.phone.out_of_reach()
+        world.cut_network()
+        await world.phone.stop()
+        [ending] = person.phone.endings.entries
+        assert (ending.end, ending.reason) == (End.UNKNOWN, SWITCHED_OFF)
+
+        person.approves = True
+        again = world.another_phone()
+        await again.start()
+        assert (await world.outcome(payment_id)).completed
+        paid = await person.phone.endings.until(lambda end: end.end is not End.UNKNOWN)
+        assert (paid.end, paid.last_four) == (End.COMPLETED, LAST_FOUR)
+        await again.stop()
+        assert [past.ending.end for past in await history(tmp_path)] == [End.COMPLETED]
+        assert not person.phone.amended.entries

@@ -8,18 +8,13 @@ from handset_client.effects import (
     Ask,
     ConnectReader,
     Disregard,
-    End,
-    Ending,
-    Finish,
     Forget,
-    HowDeclined,
     Keep,
     KeptOutcome,
     Notice,
     NoticeKind,
     RelayEffect,
     ReleaseReader,
-    SendToIssuer,
     Step,
     Tell,
 )
@@ -212,31 +207,6 @@ def test_outcomes_for_other_readers_stay_where_they_are() -> None:
     driver.issuer(request(P1))
     driver.hello(READER)
     assert driver.to_the_reader() == []
-
-
-def test_stopping_says_no_to_what_is_undecided() -> None:
-    driver = Driver()
-    driver.issuer(request(P1))
-    driver.issuer(request(P2))
-    effects = driver.relay.stop(driver.now)
-    frames = [effect.frame for effect in effects if isinstance(effect, SendToIssuer)]
-    assert frames == [Decline(P2, DeclineReason.DECLINED), Decline(P1, DeclineReason.DECLINED)]
-    # The person pressed nothing, and is not told that they did.
-    endings = [effect.ending for effect in effects if isinstance(effect, Finish)]
-    assert [ending.reason for ending in endings] == [HowDeclined.BY_STOPPING] * 2
-
-
-def test_stopping_after_the_pin_leaves_the_issuer_alone_and_the_person_in_no_false_belief() -> None:
-    driver = Driver()
-    driver.until_pin_sent()
-    assert driver.relay.stop(driver.now) == [Finish(Ending(request(), End.UNKNOWN))]
-
-
-def test_stopping_after_the_result_adds_nothing() -> None:
-    driver = Driver()
-    driver.until_pin_sent()
-    driver.issuer(completed())
-    assert driver.relay.stop(driver.now) == []
 
 
 def test_calling_off_before_the_offer_is_acknowledged_at_once() -> None:

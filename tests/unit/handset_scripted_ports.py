@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from handset_client.effects import Ending, KeptOutcome
@@ -74,6 +75,7 @@ class FakeIssuer:
         self.log = log
         self.answers: dict[object, list[IssuerEvent]] = {}
         self.says: list[IssuerEvent | BaseException] = []
+        self.never_heard: set[PaymentId] = set()
 
     def start(self) -> None:
         self.log.append("start")
@@ -93,6 +95,9 @@ class FakeIssuer:
 
     async def close(self) -> None:
         self.log.append("issuer closed")
+
+    def unheard(self) -> Collection[PaymentId]:
+        return self.never_heard
 
 
 class FakeHistory:

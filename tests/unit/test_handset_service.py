@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handset_client.effects import (
+    SWITCHED_OFF,
     Amend,
     ConnectReader,
     End,
@@ -216,6 +217,44 @@ async def test_stopping_declines_what_is_undecided_and_closes_everything(phone: 
     declined = phone.log.index(Decline(P1, DeclineReason.DECLINED))
     assert declined < phone.log.index("issuer closed")
     assert "reader closed" in phone.log
+
+
+async def test_a_no_that_the_issuer_did_not_hear_leaves_the_payment_in_doubt(phone: Phone) -> None:
+    phone.decide(never_answers)
+    phone.issuer.says.append(request())
+    phone.issuer.never_heard.add(P1)
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.shown.until(request())
+        phone.stop.set()
+        await task
+    assert phone.endings() == [(End.UNKNOWN, SWITCHED_OFF)]
+    assert phone.log[-1] == ("recorded", End.UNKNOWN, 1_800_000_000.0)
+
+
+async def test_the_issuers_last_word_is_waited_for(phone: Phone) -> None:
+    phone.script_a_good_payment()
+    del phone.reader.answers[MessageType.KEY_OFFER]  # nobody swipes
+    result = Result(P1, Outcome.NOT_SETTLED, "declined", None)
+    phone.issuer.answers[Decline(P1, DeclineReason.DECLINED)] = [result]
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.shown.until(Progress(P1, Step.SWIPE_NOW))
+        phone.stop.set()
+        await task
+    assert phone.endings() == [(End.NOT_SETTLED, "declined")]
+
+
+async def test_the_issuers_last_word_is_not_waited_for_long(phone: Phone) -> None:
+    phone.patience = Patience(farewell=0.05)
+    phone.script_a_good_payment()
+    del phone.reader.answers[MessageType.PIN_REQUEST]
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.shown.until(Progress(P1, Step.ENTER_PIN))
+        phone.stop.set()
+        await task
+    assert phone.endings() == [(End.UNKNOWN, SWITCHED_OFF)]
 
 
 async def test_a_person_who_quits_stops_the_program(phone: Phone) -> None:

@@ -278,6 +278,19 @@ async def test_closing_does_not_wait_for_ever(issuer: Issuer, url: str) -> None:
     socket.send(ReaderUnavailable(payment(1)))
     async with asyncio.timeout(2):
         await socket.close()
+    assert socket.unheard() == {payment(1)}
+
+
+async def test_closing_waits_for_a_connection_that_is_coming_back(issuer: Issuer, url: str) -> None:
+    socket = IssuerSocket(url, TOKEN, QUICK)
+    socket.start()
+    await until(socket, IssuerUp)
+    await issuer.cut()
+    await until(socket, NoticeKind.ISSUER_AWAY)
+    socket.send(ReaderUnavailable(payment(1)))
+    await socket.close()
+    assert issuer.received == 1
+    assert socket.unheard() == frozenset()
 
 
 async def test_pauses_grow_and_are_drawn() -> None:

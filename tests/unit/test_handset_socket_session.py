@@ -84,15 +84,16 @@ def test_another_session_forgets_both_sides() -> None:
     assert conversation.receive({"type": "y", "seq": 1}) == [Delivered({"type": "y", "seq": 1})]
 
 
-def test_a_persons_word_about_a_merchant_outlives_the_session() -> None:
-    block = Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=True).to_json()
+@pytest.mark.parametrize("block", [False, True])
+def test_a_persons_no_outlives_the_session(block: bool) -> None:
+    no = Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=block).to_json()
     conversation = opened("s1")
     conversation.send({"type": "from the old one"})
-    conversation.send(block)
+    conversation.send(no)
     conversation.disconnected()
     conversation.hello()
     assert conversation.receive(welcome("s2")) == [Welcomed(True, "+81901234567", 1)]
-    assert conversation.frames_to_send() == [{**block, "seq": 1}]
+    assert conversation.frames_to_send() == [{**no, "seq": 1}]
     conversation.receive({"type": "ack", "received": 1})
     conversation.disconnected()
     conversation.hello()
@@ -178,3 +179,14 @@ def test_every_frame_arrives_once_and_in_order_however_the_socket_is_cut(actions
                 conversation.receive(welcome(received=len(arrived)))
                 wire += conversation.frames_to_send()
     assert arrived == list(range(next(numbers)))
+
+
+def test_what_the_issuer_did_not_acknowledge_it_may_not_have_heard() -> None:
+    conversation = opened()
+    conversation.send(Decline(PAYMENT, DeclineReason.DECLINED).to_json())
+    conversation.frames_to_send()
+    conversation.disconnected()
+    assert conversation.unheard == {PAYMENT}
+    conversation.hello()
+    conversation.receive({**welcome("s1"), "received": 1})
+    assert conversation.unheard == frozenset()

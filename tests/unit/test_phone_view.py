@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from handset_client import phone_view
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import SWITCHED_OFF, End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.past_payments import PastPayment
 from handset_client.phone_view import PhoneView
@@ -207,10 +208,29 @@ def test_the_readers_seen_are_few_and_the_latest_first() -> None:
 def test_the_history_shown_is_bounded() -> None:
     seen = view()
     for number in range(phone_view.HISTORY_SHOWN + 5):
-        seen.finish(Ending(REQUEST, End.COMPLETED), float(number))
+        payment_id = PaymentId(mint("pay", bytes([number]) * 16))
+        seen.finish(Ending(replace(REQUEST, payment_id=payment_id), End.COMPLETED), float(number))
     history = shown(seen)["history"]
     assert len(history) == phone_view.HISTORY_SHOWN
     assert history[0]["at"] == phone_view.HISTORY_SHOWN + 4
+
+
+def test_a_payment_that_is_asked_anew_stands_in_the_history_once() -> None:
+    doubt = PastPayment(Ending(REQUEST, End.UNKNOWN, SWITCHED_OFF), 1_800_000_000.0)
+    seen = PhoneView(Preferences(), Language.ENGLISH, [doubt])
+    seen.ask(REQUEST, 60.0)
+    seen.finish(Ending(REQUEST, End.COMPLETED, None, "1111"), 1_800_000_060.0)
+    assert [past["outcome"] for past in shown(seen)["history"]] == ["completed"]
+
+
+def test_the_page_of_a_program_that_is_gone_says_what_is_in_doubt() -> None:
+    seen = view()
+    assert shown(seen)["stopped"] is None
+    seen.ask(REQUEST, 60.0)
+    seen.finish(Ending(REQUEST, End.UNKNOWN, SWITCHED_OFF), 1_800_000_000.0)
+    assert "Do not pay again. Start this phone again" in shown(seen)["stopped"]
+    seen.ask(OTHER, 60.0)
+    assert "JPY 1,200 to 田中珈琲店" in shown(seen)["stopped"]
 
 
 def test_what_was_learned_of_a_payment_in_doubt_is_in_its_place_and_said_in_passing() -> None:

@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Step
+from handset_client.effects import SWITCHED_OFF, End, Ending, HowDeclined, Notice, NoticeKind, Step
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.wording import (
@@ -66,7 +66,7 @@ def test_every_thing_that_can_happen_has_words() -> None:
         for status in Status:
             said = notice_text(Notice(NoticeKind.READER_STATUS, status.name.lower()), language)
             assert said != notice_text(Notice(NoticeKind.READER_STATUS, "a newer one"), language)
-        for reason in [*NotSettled, *HowDeclined, "no_response", "unheard_of", None]:
+        for reason in [*NotSettled, *HowDeclined, SWITCHED_OFF, "no_response", "unheard_of", None]:
             for end in End:
                 happened, advice = ending_text(Ending(REQUEST, end, reason, "1111"), language)
                 assert "JPY 1,200" in happened
@@ -125,9 +125,19 @@ def test_a_reason_of_a_newer_issuer_still_says_something(reason: str | None) -> 
     assert ending_text(Ending(REQUEST, End.NOT_SETTLED, reason))[1]
 
 
-@pytest.mark.parametrize("end", [End.UNKNOWN, End.SEE_READER])
-def test_who_does_not_know_must_not_pay_again(end: End) -> None:
-    assert "Do not pay again" in ending_text(Ending(REQUEST, end))[1]
+@pytest.mark.parametrize(
+    ("end", "reason"), [(End.UNKNOWN, None), (End.UNKNOWN, SWITCHED_OFF), (End.SEE_READER, None)]
+)
+def test_who_does_not_know_must_not_pay_again(end: End, reason: str | None) -> None:
+    assert "Do not pay again" in ending_text(Ending(REQUEST, end, reason))[1]
+    again = "もう一度支払わないでください"
+    assert again in ending_text(Ending(REQUEST, end, reason), Language.JAPANESE)[1]
+
+
+def test_who_switched_the_phone_off_is_told_that_it_will_ask() -> None:
+    happened, advice = ending_text(Ending(REQUEST, End.UNKNOWN, SWITCHED_OFF))
+    assert "switched off before your bank had answered" in happened
+    assert "Start this phone again" in advice
 
 
 @pytest.mark.parametrize("step", list(Step))
