@@ -20,6 +20,7 @@ from protocol.identifiers import HandsetId, check_handset_id, check_issuer_id, p
 
 FILE_NAME: Final = "credential.json"
 IN_VAULT: Final = "keyring"
+_DRAFT: Final = ".new"
 
 
 class CredentialFile:
@@ -77,7 +78,7 @@ class CredentialFile:
             if vault is None:
                 raise _no_vault()
             vault.drop(credential.handset_id)
-        self._path.unlink(missing_ok=True)
+        remove_wholly(self._path)
         return credential
 
     def _former_in_vault(self) -> HandsetId | None:
@@ -90,7 +91,7 @@ class CredentialFile:
     def try_folder(self) -> None:
         """Raise OSError now if a credential could not be written here later."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=FILE_NAME + ".", suffix=".new", dir=self._path.parent)
+        descriptor, draft = _draft_of(self._path)
         os.close(descriptor)
         Path(draft).unlink()
 
@@ -165,8 +166,7 @@ def _no_vault() -> InputError:
 def write_privately(path: Path, text: str) -> None:
     """Replace `path` by `text`, whole or not at all, readable by this user alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A name of its own: another command of ours may be writing the same file. mkstemp makes it 0600.
-    descriptor, draft = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
+    descriptor, draft = _draft_of(path)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -176,3 +176,14 @@ def write_privately(path: Path, text: str) -> None:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def remove_wholly(path: Path) -> None:
+    """Remove `path`, and what a command that was killed while it wrote there left of it."""
+    for left in (*path.parent.glob(f"{path.name}.*{_DRAFT}"), path):
+        left.unlink(missing_ok=True)
+
+
+def _draft_of(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, 0600, by a name of its own: another command of ours may be writing too."""
+    return tempfile.mkstemp(prefix=path.name + ".", suffix=_DRAFT, dir=path.parent)

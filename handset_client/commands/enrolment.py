@@ -7,7 +7,7 @@ import getpass
 import sys
 from pathlib import Path
 
-from handset_client.adapters.credential_file import CredentialFile
+from handset_client.adapters.credential_file import CredentialFile, remove_wholly
 from handset_client.adapters.enrolment_http import enrol
 from handset_client.adapters.system_keyring import SystemKeyring
 from handset_client.settings import check_transport, data_directory, tls_context
@@ -49,7 +49,7 @@ async def run_forget(arguments: argparse.Namespace) -> None:
         print(f"Your bank still knows it: tell them to block {credential.handset_id} if it was lost or sold.")
     if arguments.history:
         for name in ("payments.jsonl", "owed.json", "owed.json.damaged", "preferences.json"):
-            (data_directory(arguments.data) / name).unlink(missing_ok=True)
+            remove_wholly(data_directory(arguments.data) / name)
         print("The history and the settings are gone as well.")
 
 

@@ -278,6 +278,7 @@ async def test_forgetting(issuer: Issuer, url: str, tmp_path: Path) -> None:
     assert status == 0
     assert f"tell them to block {HANDSET}" in out
     assert names(tmp_path) == ["payments.jsonl"]
+    (tmp_path / "owed.json.h3x_k2.new").write_text("[]\n")  # a save that was killed
     status, out, _ = await run(["forget", "--history"], tmp_path)
     assert (status, names(tmp_path)) == (0, [])
     assert "nothing of one is left" in out

@@ -54,6 +54,26 @@ def test_a_credential_is_replaced_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
+def test_forgetting_leaves_nothing_of_a_save_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """SIGKILL: nothing is tidied up after it."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as at_that_moment:
+        at_that_moment.setattr("os.replace", killed)
+        at_that_moment.setattr(Path, "unlink", killed)
+        with pytest.raises(Killed):
+            CredentialFile(tmp_path).save(CREDENTIAL)
+    [draft] = tmp_path.iterdir()
+    assert TOKEN in draft.read_text()
+    assert CredentialFile(tmp_path).forget() is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_commands_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "preferences.json"
     with ThreadPoolExecutor(4) as writers:
