@@ -60,7 +60,7 @@ def test_forgetting_leaves_nothing_of_a_save_that_was_killed(
     class Killed(BaseException):
         """SIGKILL: nothing is tidied up after it."""
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as at_that_moment:
