@@ -114,6 +114,16 @@ async def add_merchant(
     return AddedMerchant(merchant_id, name, api_key)
 
 
+async def replace_api_key(
+    table: KeyTable, merchant_id: MerchantId, random: RandomBytes, now: float, overlap: float, operator: str
+) -> str:
+    """The merchant's new API key; for `overlap` seconds the one before works as well. Raises NotFound."""
+    api_key = bearer_secret("brm", random(API_KEY_SIZE))
+    entry = AuditEntry(operator, "replace api key", merchant_id, now)
+    await table.replace_api_key(merchant_id, secret_digest(api_key), now + overlap, entry)
+    return api_key
+
+
 async def add_cardholder(
     store: Administration, name: str, phone: str, random: RandomBytes, now: float
 ) -> AddedCardholder:

@@ -120,7 +120,8 @@ def outbox(known: Figures, now: float) -> Iterator[Finding]:
     if known.webhooks_waiting and waited > OUTBOX_NOTE:
         yield Finding("outbox", Level.NOTE, f"{seen}, the longest for {waited / 60:.0f} minutes", see)
     elif known.webhooks_given_up:
-        seen = f"{seen}, {known.webhooks_given_up} were given up after days of attempts"
-        yield Finding("outbox", Level.NOTE, seen, f"Tell the merchants; they can list payments. {see}")
+        seen = f"{seen}, {known.webhooks_given_up} were given up"
+        again = "when the endpoint answers again: issuer-server merchant webhook redeliver ID"
+        yield Finding("outbox", Level.NOTE, seen, f"{see}; {again}")
     else:
         yield Finding("outbox", Level.OK, seen)

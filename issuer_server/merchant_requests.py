@@ -32,7 +32,9 @@ class MerchantGate:
 
     async def merchant(self, request: web.Request) -> MerchantRecord:
         """S2: the merchant by its key; raises Problem (unauthorized, merchant_blocked, rate_limited)."""
-        merchant = await self._parts.storage.merchant_by_key_digest(bearer_digest(request))
+        merchant = await self._parts.storage.merchant_by_key_digest(
+            bearer_digest(request), self._parts.clock()
+        )
         if merchant is None:
             raise unauthorized("This API key is not known here: check it, and that this is your issuer.")
         if merchant.blocked:

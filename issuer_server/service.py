@@ -136,9 +136,11 @@ async def start(
         )
         delivery = WebhookDelivery(
             storage,
+            storage.undelivered,
             bus,
             keys.open_secret,
             private_allowed=settings.webhooks_to_private_addresses,
+            kept_for=settings.webhook_days_kept * 86_400.0,
             clock=clock,
             observer=observer,
         )

@@ -44,6 +44,7 @@ class Settings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     pin_attempts_per_payment: int = 1
     webhooks_to_private_addresses: bool = False  # also lets them go over plain HTTP: for development
+    webhook_days_kept: float = 30.0  # how long a webhook that was given up may still be sent again
     limits: Limits = USUAL_LIMITS
     stop_grace: float = 10.0  # how long payments in flight may still end by themselves at a graceful stop
     metrics: MetricsSettings | None = None
@@ -64,6 +65,8 @@ class Settings:
             raise _refuse(f"pin_attempts_per_payment must be 1 to {MOST_PIN_ATTEMPTS}")
         if not 0 <= self.stop_grace <= 600:
             raise _refuse("stop_grace must be 0 to 600 seconds")
+        if not 0 <= self.webhook_days_kept <= 3650:
+            raise _refuse("webhook_days_kept must be 0 to 3650 days")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise _refuse("give tls_certificate and tls_key together, or neither")
         if not (self.has_tls or self.is_loopback or self.insecure_plain_http_on_a_public_address):
@@ -116,6 +119,7 @@ def settings_from(table: Mapping[str, Any], folder: Path) -> Settings:
         "limits": dict,
         "pin_attempts_per_payment": int,
         "webhooks_to_private_addresses": bool,
+        "webhook_days_kept": (int, float),
         "stop_grace": (int, float),
         **dict.fromkeys(SECTIONS, dict),
         "pkcs11": dict,

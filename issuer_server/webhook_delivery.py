@@ -20,7 +20,7 @@ from issuer_server.bus.port import WEBHOOKS_WAITING, Bus, Subscription
 from issuer_server.key_store import KeyStoreError
 from issuer_server.observing import NOBODY, Observer
 from issuer_server.storage.key_records import SealedSecret
-from issuer_server.storage.port import StorageError, WebhookStore
+from issuer_server.storage.port import StorageError, UndeliveredWebhooks, WebhookStore
 from issuer_server.storage.records import DueWebhook
 from issuer_server.webhooks import GONE, RETRY_AFTER, is_public, next_attempt, signature_headers
 from protocol.identifiers import WebhookEndpointId
@@ -31,6 +31,8 @@ LOOK_EVERY: Final = 1.0
 """Seconds between looks at the outbox: a retry falls due without anybody saying so."""
 ANSWER_WITHIN: Final = 15.0
 """Seconds for one attempt, the specification's upper end."""
+TIDY_EVERY: Final = 3600.0
+"""Seconds between looks for what was given up too long ago."""
 AT_ONCE: Final = 64
 AT_ONCE_FOR_EACH_ENDPOINT: Final = 4
 
@@ -61,18 +63,23 @@ class WebhookDelivery:
     def __init__(
         self,
         store: WebhookStore,
+        undelivered: UndeliveredWebhooks,
         bus: Bus,
         open_secret: OpenSecret,
         *,
         private_allowed: bool,
+        kept_for: float,
         clock: Callable[[], float],
         spread: Callable[[], float] = _SPREAD,
         observer: Observer = NOBODY,
     ) -> None:
         self._store = store
+        self._undelivered = undelivered
         self._bus = bus
         self._open_secret = open_secret
         self._private_allowed = private_allowed
+        self._kept_for = kept_for
+        self._tidied_at = -TIDY_EVERY
         self._clock = clock
         self._spread = spread
         self._observer = observer
@@ -123,6 +130,7 @@ class WebhookDelivery:
             self._news.clear()
             try:
                 await self._send_due()
+                await self._tidy()
             except StorageError as error:
                 _log.error("webhooks wait: the database failed: %s", type(error).__name__)
             try:
@@ -137,6 +145,15 @@ class WebhookDelivery:
             if name not in self._under_way and len(self._under_way) < AT_ONCE:
                 self._under_way.add(name)
                 self._background.start(self._deliver(due))
+
+    async def _tidy(self) -> None:
+        """What was given up is not kept for ever: it names people's phones."""
+        now = self._clock()
+        if now - self._tidied_at < TIDY_EVERY:
+            return
+        if dropped := await self._undelivered.drop_given_up(now - self._kept_for):
+            _log.warning("%d webhooks that were given up long ago are dropped", dropped)
+        self._tidied_at = now
 
     async def _deliver(self, due: DueWebhook) -> None:
         try:

@@ -7,7 +7,9 @@ import argparse
 from issuer_server import administration
 from issuer_server.commands import webhooks
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
+from issuer_server.commands.operator import operator_name
 from issuer_server.commands.output import print_fields, print_rows, status
+from issuer_server.commands.webhooks import OVERLAP_HOURS, check_overlap_hours
 from issuer_server.ledger import check_trial_balance
 from protocol.errors import InputError
 from protocol.identifiers import check_cardholder_id, check_merchant_id
@@ -28,6 +30,15 @@ def add_parsers(commands: Commands) -> None:
     )
     add.set_defaults(handler=add_merchant)
     _action(merchant, "list", "who there is").set_defaults(handler=list_merchants)
+    replace = _action(merchant, "new-key", "replace a merchant's API key; prints the new one once")
+    replace.add_argument("id")
+    replace.add_argument(
+        "--overlap-hours",
+        type=int,
+        default=OVERLAP_HOURS,
+        help="how long the old one works still; 0 for one that was stolen (default: %(default)s)",
+    )
+    replace.set_defaults(handler=replace_key)
     _add_blocking(merchant, "merchant")
     webhooks.add_parsers(merchant)
 
@@ -104,6 +115,16 @@ async def add_merchant(arguments: argparse.Namespace) -> None:
                 error.code, f"{error} See 'merchant list'; if both may have it, say --look-alike."
             ) from None
     print_fields({"id": added.id, "name": added.name, "api_key": added.api_key}, arguments.json)
+
+
+async def replace_key(arguments: argparse.Namespace) -> None:
+    """Print the new API key: this once. Payments, refunds and webhooks stay the merchant's."""
+    merchant_id, hours = check_merchant_id(arguments.id), check_overlap_hours(arguments.overlap_hours)
+    async with open_desk(arguments) as desk:
+        api_key = await administration.replace_api_key(
+            desk.storage.keys, merchant_id, desk.random, desk.now, hours * 3600.0, operator_name()
+        )
+    print_fields({"id": merchant_id, "api_key": api_key, "old_key_works_for_hours": hours}, arguments.json)
 
 
 async def list_merchants(arguments: argparse.Namespace) -> None:

@@ -7,11 +7,13 @@ import argparse
 from issuer_server import administration
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.output import print_fields, print_rows
+from issuer_server.doctor import day
 from protocol.errors import InputError
 from protocol.identifiers import check_merchant_id, check_webhook_endpoint_id
 
 OVERLAP_HOURS = 24
 MOST_OVERLAP_HOURS = 24 * 30
+MESSAGES_SHOWN = 100
 
 
 def add_parsers(merchant: Commands) -> None:
@@ -35,7 +37,19 @@ def add_parsers(merchant: Commands) -> None:
     remove = actions.add_parser("remove", help="forget an endpoint and what waits for it")
     remove.add_argument("id")
     remove.set_defaults(handler=remove_endpoint)
-    for parser in (add, listing, rotate, remove):
+    undelivered = actions.add_parser("undelivered", help="an endpoint's messages that did not arrive")
+    undelivered.add_argument("id")
+    undelivered.add_argument(
+        "--first", type=int, default=MESSAGES_SHOWN, help="how many (default: %(default)s)"
+    )
+    undelivered.set_defaults(handler=list_undelivered)
+    redeliver = actions.add_parser(
+        "redeliver", help="send what did not arrive again now, also what was given up"
+    )
+    redeliver.add_argument("id")
+    redeliver.add_argument("--message", metavar="ID", help="only this one: msg_…")
+    redeliver.set_defaults(handler=send_again)
+    for parser in (add, listing, rotate, remove, undelivered, redeliver):
         add_data_option(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -79,17 +93,50 @@ async def list_endpoints(arguments: argparse.Namespace) -> None:
 async def rotate_secret(arguments: argparse.Namespace) -> None:
     """Print the new secret: this once."""
     endpoint_id = check_webhook_endpoint_id(arguments.id)
-    if not 0 <= arguments.overlap_hours <= MOST_OVERLAP_HOURS:
-        raise InputError("invalid_overlap_hours", f"The overlap is 0 to {MOST_OVERLAP_HOURS} hours.")
+    hours = check_overlap_hours(arguments.overlap_hours)
     async with open_desk(arguments) as desk:
         seal = (await desk.keys()).seal
         secret = await administration.rotate_webhook_secret(
-            desk.storage, endpoint_id, seal, desk.random, desk.now, arguments.overlap_hours * 3600.0
+            desk.storage, endpoint_id, seal, desk.random, desk.now, hours * 3600.0
         )
     print_fields(
-        {"id": endpoint_id, "secret": secret, "old_secret_signs_for_hours": arguments.overlap_hours},
+        {"id": endpoint_id, "secret": secret, "old_secret_signs_for_hours": hours},
         arguments.json,
     )
+
+
+async def list_undelivered(arguments: argparse.Namespace) -> None:
+    """The longest waiting first."""
+    endpoint_id = check_webhook_endpoint_id(arguments.id)
+    async with open_desk(arguments) as desk:
+        messages = await desk.storage.undelivered.of_endpoint(endpoint_id, max(1, arguments.first))
+    rows = [
+        {
+            "id": each.message_id,
+            "tells": each.event,
+            "made": day(each.created_at),
+            "attempts": each.attempts,
+            "next_attempt": "given up" if each.next_at is None else day(each.next_at),
+            "problem": each.problem,
+        }
+        for each in messages
+    ]
+    print_rows(rows, arguments.json, "Everything has arrived.")
+
+
+async def send_again(arguments: argparse.Namespace) -> None:
+    """The running issuer sends them within a second, else the next start does; each has all its attempts."""
+    endpoint_id = check_webhook_endpoint_id(arguments.id)
+    async with open_desk(arguments) as desk:
+        count = await desk.storage.undelivered.send_again(endpoint_id, arguments.message, desk.now)
+    print_fields({"id": endpoint_id, "status": "active", "sent_again": count}, arguments.json)
+
+
+def check_overlap_hours(hours: int) -> int:
+    """For how long what was replaced goes on; raises InputError."""
+    if not 0 <= hours <= MOST_OVERLAP_HOURS:
+        raise InputError("invalid_overlap_hours", f"The overlap is 0 to {MOST_OVERLAP_HOURS} hours.")
+    return hours
 
 
 async def remove_endpoint(arguments: argparse.Namespace) -> None:

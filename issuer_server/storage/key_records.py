@@ -9,7 +9,7 @@ from typing import Protocol
 
 from issuer_server.key_store import KeyPurpose
 from protocol.errors import InputError
-from protocol.identifiers import CardId, Digest, ReaderId, WebhookEndpointId
+from protocol.identifiers import CardId, Digest, MerchantId, ReaderId, WebhookEndpointId
 
 
 class KeyState(StrEnum):
@@ -125,6 +125,12 @@ class KeyTable(Protocol):
 
     async def set_card_blocked(self, card_id: CardId, blocked: bool, entry: AuditEntry) -> None:
         """As `Administration.set_card_blocked`, and said in the audit log; raises NotFound."""
+        ...
+
+    async def replace_api_key(
+        self, merchant_id: MerchantId, key_digest: Digest, previous_until: float, entry: AuditEntry
+    ) -> None:
+        """Another API key of a merchant; the one before is good until then. Raises NotFound."""
         ...
 
     async def audit(self, entry: AuditEntry) -> None: ...

@@ -36,6 +36,7 @@ from issuer_server.storage.records import (
     RefundRecord,
     Replayed,
     SettleResult,
+    UndeliveredWebhook,
     WebhookEndpoint,
 )
 from protocol.errors import BlindRelayError, InputError
@@ -160,7 +161,9 @@ class Storage(Protocol):
         """A merchant's payments, newest first, older than `before` where given (unknown: none)."""
         ...
 
-    async def merchant_by_key_digest(self, key_digest: Digest) -> MerchantRecord | None: ...
+    async def merchant_by_key_digest(self, key_digest: Digest, now: float) -> MerchantRecord | None:
+        """Whose API key it is; for some time after it was replaced, too."""
+        ...
 
     async def cardholder_by_phone(self, phone: PhoneNumber) -> CardholderRecord | None: ...
 
@@ -224,6 +227,25 @@ class WebhookStore(Protocol):
 
     async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
         """It said that it is gone: nothing is sent there any more, and nothing waits."""
+        ...
+
+
+class UndeliveredWebhooks(Protocol):
+    """What an operator does with webhooks that did not arrive."""
+
+    async def of_endpoint(self, endpoint_id: WebhookEndpointId, limit: int) -> list[UndeliveredWebhook]:
+        """The longest waiting first, those that were given up among them; raises NotFound."""
+        ...
+
+    async def send_again(self, endpoint_id: WebhookEndpointId, message_id: str | None, now: float) -> int:
+        """All of them, or one, are due now and have all their attempts; how many. Raises NotFound.
+
+        An endpoint that had said that it is gone is told of what happens from now on, too.
+        """
+        ...
+
+    async def drop_given_up(self, before: float) -> int:
+        """Forget what was made before that time and was given up; how many."""
         ...
 
 

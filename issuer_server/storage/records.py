@@ -327,6 +327,18 @@ class DueWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class UndeliveredWebhook:
+    """A message that has not arrived. Without `next_at` it was given up."""
+
+    message_id: str
+    event: str
+    attempts: int
+    next_at: float | None
+    problem: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outbox:
     """Webhooks that have not arrived: those to be sent (again), and those that were given up."""
 

@@ -46,10 +46,10 @@ async def enrol_reader(world, secret: Digest, public_key: bytes | None = None):
 
 async def test_who_is_there_is_found_and_who_is_not_is_none(world):
     storage = world.storage
-    assert (await storage.merchant_by_key_digest(digest("api key"))).id == world.merchant
+    assert (await storage.merchant_by_key_digest(digest("api key"), world.now)).id == world.merchant
     assert (await storage.cardholder_by_phone(world.phone)).id == world.cardholder
     assert (await storage.card_by_index(digest("pan"))).id == world.card
-    assert await storage.merchant_by_key_digest(some_digest()) is None
+    assert await storage.merchant_by_key_digest(some_digest(), world.now) is None
     assert await storage.cardholder_by_phone(PhoneNumber("+819099999999")) is None
     assert await storage.card_by_index(some_digest()) is None
     assert await storage.handset_by_token_digest(some_digest()) is None
@@ -105,7 +105,7 @@ async def test_blocking_shows_at_once_and_reaches_what_a_cardholder_owns(world):
     assert await blocked() == [True, True, True]
     assert (await storage.cardholder_by_phone(world.phone)).blocked
     await storage.set_merchant_blocked(world.merchant, True)
-    assert (await storage.merchant_by_key_digest(digest("api key"))).blocked
+    assert (await storage.merchant_by_key_digest(digest("api key"), world.now)).blocked
 
 
 async def test_blocking_what_is_not_there_says_so(world):

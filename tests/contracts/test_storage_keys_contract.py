@@ -199,3 +199,23 @@ async def test_webhook_secrets_are_stored_sealed_under_a_version_in_use_and_seal
     assert await keys.seal_anew([(stored, anew)]) == 0, "it is there no more"
     assert await keys.stored_secrets() == [anew]
     assert await retire(world, P.WEBHOOK_SEAL) == 0
+
+
+async def test_an_api_key_is_replaced_without_a_gap_and_the_one_before_it_ends(world):
+    storage, old = world.storage, digest("api key")
+
+    async def owner(key, later=0.0):
+        found = await storage.merchant_by_key_digest(key, world.now + later)
+        return None if found is None else found.id
+
+    second, third = digest("second"), digest("third")
+    said = AuditEntry("hanako", "replace api key", world.merchant, world.now)
+    await storage.keys.replace_api_key(world.merchant, second, world.now + 60, said)
+    assert await owner(second) == await owner(old) == await owner(old, 59) == world.merchant
+    assert await owner(old, 60) is None
+    assert await owner(second, 1e6) == world.merchant
+    await storage.keys.replace_api_key(world.merchant, third, world.now, said)
+    assert [await owner(key) for key in (old, second, third)] == [None, None, world.merchant]
+    assert (await storage.keys.audit_log(1))[0].action == "replace api key"
+    with pytest.raises(NotFound):
+        await storage.keys.replace_api_key("mer_nobody", digest("fourth"), world.now, said)

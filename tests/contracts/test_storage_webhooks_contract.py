@@ -163,3 +163,55 @@ async def test_removing_an_endpoint_and_what_waits_for_it(world):
     ):
         with pytest.raises(NotFound):
             await refused
+
+
+async def test_what_did_not_arrive_is_seen_and_sent_again(world):
+    first = await endpoint(world)
+    undelivered = world.storage.undelivered
+    assert await undelivered.of_endpoint(first.id, 10) == []
+    paid = await world.settled()
+    world.now += 1
+    await world.settled()
+    lost, waits = await due(world)
+    await world.storage.webhook_failed(lost.message_id, first.id, None, "no answer in time")
+    await world.storage.webhook_failed(waits.message_id, first.id, world.now + 3600, "HTTP status 500")
+    given_up, later = await undelivered.of_endpoint(first.id, 10)
+    assert (given_up.message_id, given_up.event) == (f"msg_{paid.id}", "payment.completed")
+    assert (given_up.next_at, given_up.attempts, given_up.problem) == (None, 1, "no answer in time")
+    assert later.next_at == pytest.approx(world.now + 3600, abs=0.001)
+    assert await undelivered.of_endpoint(first.id, 1) == [given_up]
+    assert await undelivered.send_again(first.id, waits.message_id, world.now) == 1
+    assert [each.message_id for each in await due(world)] == [waits.message_id]
+    assert await undelivered.send_again(first.id, None, world.now) == 2
+    assert [(each.message_id, each.attempts) for each in await due(world)] == [
+        (each.message_id, 0) for each in (lost, waits)
+    ]
+    other = await endpoint(world)
+    for refused in (
+        undelivered.send_again(other.id, waits.message_id, world.now),
+        undelivered.send_again(WebhookEndpointId("whe_nobody"), None, world.now),
+        undelivered.of_endpoint(WebhookEndpointId("whe_nobody"), 1),
+    ):
+        with pytest.raises(NotFound):
+            await refused
+
+
+async def test_an_endpoint_that_was_gone_comes_back_when_it_is_sent_to_again(world):
+    first = await endpoint(world)
+    await world.settled()
+    await world.storage.disable_webhook_endpoint(first.id)
+    assert await world.storage.undelivered.send_again(first.id, None, world.now) == 1
+    await world.settled()
+    assert len(await due(world)) == 2
+    assert not (await world.storage.webhook_endpoints())[0].disabled
+
+
+async def test_what_was_given_up_is_dropped_in_its_time_and_what_waits_is_not(world):
+    first = await endpoint(world)
+    await world.settled()
+    await world.settled()
+    lost, waits = await due(world)
+    await world.storage.webhook_failed(lost.message_id, first.id, None, "no answer in time")
+    assert await world.storage.undelivered.drop_given_up(world.now) == 0
+    assert await world.storage.undelivered.drop_given_up(world.now + 1) == 1
+    assert [each.message_id for each in await due(world)] == [waits.message_id]

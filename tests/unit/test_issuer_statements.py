@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from issuer_server.cli import main
 from issuer_server.ledger import LedgerError
 from issuer_server.statements import AccountPeriod, Entry, Period, account_lines, decimal, guarded
-from issuer_server.storage.sqlite import SqliteStorage
+from issuer_server.storage.sqlite import SqliteStorage, statements
 from protocol.errors import InputError
 from protocol.money import currency
 from tests.contracts.world import START, World
@@ -165,3 +165,13 @@ def test_a_balance_that_is_not_the_sum_of_its_entries_gets_no_statement(
     captured = capsys.readouterr()
     assert "is not the sum of its entries" in captured.err
     assert captured.out == ""
+
+
+def test_a_statement_reads_the_entries_of_its_account_alone(world: World, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "issuer.db")
+    for query, values in ((statements._FOLD, (1, 0)), (statements._ENTRIES, (1, 0, 1, "merchant"))):
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], plan
+        assert any("transfers_from_account" in step for step in plan)
+        assert any("transfers_to_account" in step for step in plan)
+    connection.close()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -287,3 +288,37 @@ async def test_a_kill_between_post_and_send_loses_no_message(tmp_path: Path, sho
 
 if __name__ == "__main__":
     asyncio.run(_settle_and_die(Path(sys.argv[1]), *sys.argv[2:5]))
+
+
+async def test_what_was_given_up_arrives_when_it_is_sent_again(
+    home: House, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer_server.webhook_delivery.next_attempt", lambda attempts, now, spread: None)
+    added = await listen(home, shop)
+    shop.answers = [500]
+    payment_id = await pay(home)
+    storage = home.issuer.storage
+    await settled_outbox(storage, lambda endpoint: endpoint.failed == 1)
+    assert await storage.undelivered.send_again(added.id, None, NOON) == 1
+    await shop.until(2)
+    assert {event.id for event in shop.events(added.secret)} == {f"msg_{payment_id}"}
+    await settled_outbox(storage, all_arrived)
+
+
+async def test_what_was_given_up_long_ago_is_not_kept(tmp_path: Path, shop: Shop) -> None:
+    wanted = {"webhooks_to_private_addresses": True, "webhook_days_kept": 30}
+    async with house(tmp_path, **wanted) as home:
+        added = await listen(home, shop)
+        await home.issuer.storage.disable_webhook_endpoint(added.id)
+    database = tmp_path / "issuer.db"
+    for days, kept in ((29, 1), (31, 0)):
+        with sqlite3.connect(database) as connection:
+            connection.execute("DELETE FROM webhook_messages")
+            connection.execute(
+                "INSERT INTO webhook_messages (id, endpoint_id, payload, next_ms, created_ms)"
+                " VALUES ('msg_1', ?, '{}', NULL, ?)",
+                (added.id, int((NOON - days * 86_400) * 1000)),
+            )
+        connection.close()
+        async with start(settings(tmp_path, **wanted), clock=lambda: NOON) as issuer:
+            await settled_outbox(issuer.storage, lambda endpoint, kept=kept: endpoint.failed == kept)

@@ -49,6 +49,7 @@ from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.keys import SqliteKeyTable
 from issuer_server.storage.sqlite.lost_commits import check_log_is_whole, check_unless_served
 from issuer_server.storage.sqlite.payments import milliseconds
+from issuer_server.storage.sqlite.undelivered import SqliteUndelivered
 from protocol.identifiers import (
     CardholderId,
     CardId,
@@ -72,6 +73,7 @@ class SqliteStorage:
         self, path: Path, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None
     ) -> None:
         self.keys = SqliteKeyTable(path, writer, reader)
+        self.undelivered = SqliteUndelivered(writer, reader)
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -211,9 +213,9 @@ class SqliteStorage:
 
     # Who there is.
 
-    async def merchant_by_key_digest(self, key_digest: Digest) -> MerchantRecord | None:
+    async def merchant_by_key_digest(self, key_digest: Digest, now: float) -> MerchantRecord | None:
         return await self._reader.submit(
-            lambda connection: directory.merchant_by_key_digest(connection, key_digest)
+            lambda connection: directory.merchant_by_key_digest(connection, key_digest, milliseconds(now))
         )
 
     async def cardholder_by_phone(self, phone: PhoneNumber) -> CardholderRecord | None:

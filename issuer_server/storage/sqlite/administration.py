@@ -11,7 +11,7 @@ from issuer_server.storage.records import NewCard, NewCardholder, NewEnrolmentCo
 from issuer_server.storage.sqlite import ledger
 from issuer_server.storage.sqlite.directory import kind_text
 from issuer_server.storage.sqlite.payments import milliseconds
-from protocol.identifiers import CardholderId, MerchantId
+from protocol.identifiers import CardholderId, Digest, MerchantId
 from protocol.money import Money
 
 BLOCKABLE = {"merchant": "merchants", "cardholder": "cardholders", "handset": "handsets", "reader": "readers"}
@@ -24,6 +24,21 @@ def add_merchant(connection: sqlite3.Connection, new: NewMerchant, now_ms: int) 
         "INSERT INTO merchants (id, name, key_digest, created_ms) VALUES (?, ?, ?, ?)",
         (new.id, new.name, new.key_digest, now_ms),
     )
+
+
+def replace_api_key(
+    connection: sqlite3.Connection, merchant_id: MerchantId, key_digest: Digest, previous_until_ms: int
+) -> None:
+    """A new key; of those before it only the last one, until its time."""
+    changed = connection.execute(
+        "UPDATE merchants SET previous_key_digest = key_digest, previous_until_ms = ?, key_digest = ?"
+        " WHERE id = ?",
+        (previous_until_ms, key_digest, merchant_id),
+    ).rowcount
+    if changed != 1:
+        raise NotFound(
+            "unknown_merchant", "There is no merchant with this id: see `issuer-server merchant list`."
+        )
 
 
 def add_cardholder(connection: sqlite3.Connection, new: NewCardholder, now_ms: int) -> None:

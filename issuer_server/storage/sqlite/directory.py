@@ -32,6 +32,7 @@ from protocol.identifiers import (
 Row = tuple[Any, ...]
 
 MERCHANTS = "SELECT id, name, blocked FROM merchants"
+_BY_KEY = f"{MERCHANTS} WHERE key_digest = ?1 OR (previous_key_digest = ?1 AND previous_until_ms > ?2)"
 CARDHOLDERS = "SELECT id, name, phone, blocked FROM cardholders"
 CARDS = (
     "SELECT cards.id, cardholder_id, last_four, expiry, pin_verifier, pin_tries_left,"
@@ -93,9 +94,11 @@ def reader(row: Row) -> ReaderRecord:
     )
 
 
-def merchant_by_key_digest(connection: sqlite3.Connection, key_digest: Digest) -> MerchantRecord | None:
+def merchant_by_key_digest(
+    connection: sqlite3.Connection, key_digest: Digest, now_ms: int
+) -> MerchantRecord | None:
     """Whose API key it is."""
-    row = connection.execute(f"{MERCHANTS} WHERE key_digest = ?", (key_digest,)).fetchone()
+    row = connection.execute(_BY_KEY, (key_digest, now_ms)).fetchone()
     return None if row is None else merchant(row)
 
 

@@ -19,11 +19,11 @@ from issuer_server.storage.key_records import (
     StoredSecrets,
 )
 from issuer_server.storage.port import NotFound
-from issuer_server.storage.sqlite.administration import set_card_blocked
+from issuer_server.storage.sqlite.administration import replace_api_key, set_card_blocked
 from issuer_server.storage.sqlite.connection import connect, storage_error
 from issuer_server.storage.sqlite.group_commit import GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
-from protocol.identifiers import CardId, Digest, ReaderId, WebhookEndpointId
+from protocol.identifiers import CardId, Digest, MerchantId, ReaderId, WebhookEndpointId
 
 _VERSIONS: Final = (
     "SELECT purpose, version, state, check_value, created_ms, retired_ms FROM key_versions"
@@ -147,6 +147,15 @@ class SqliteKeyTable:
             write_audit(connection, entry)
 
         await self._writer.submit(block)
+
+    async def replace_api_key(
+        self, merchant_id: MerchantId, key_digest: Digest, previous_until: float, entry: AuditEntry
+    ) -> None:
+        def replace(connection: sqlite3.Connection) -> None:
+            replace_api_key(connection, merchant_id, key_digest, milliseconds(previous_until))
+            write_audit(connection, entry)
+
+        await self._writer.submit(replace)
 
     async def audit(self, entry: AuditEntry) -> None:
         await self._writer.submit(lambda connection: write_audit(connection, entry))

@@ -12,9 +12,10 @@ from protocol.money import currency
 
 _ACCOUNTS = "SELECT id, kind, currency, balance FROM accounts WHERE owner = ? ORDER BY currency, kind"
 _KNOWN = "SELECT 1 FROM merchants WHERE id = ?1 UNION SELECT 1 FROM cardholders WHERE id = ?1"
+# By the indexes of each account's transfers: what others have is not read.
 _FOLD = (
-    "SELECT coalesce(sum(CASE WHEN credit_account = ?1 THEN amount ELSE -amount END), 0) FROM transfers"
-    " WHERE (credit_account = ?1 OR debit_account = ?1) AND (?2 IS NULL OR created_ms < ?2)"
+    "SELECT (SELECT coalesce(sum(amount), 0) FROM transfers WHERE credit_account = ?1 AND created_ms < ?2)"
+    " - (SELECT coalesce(sum(amount), 0) FROM transfers WHERE debit_account = ?1 AND created_ms < ?2)"
 )
 # A merchant knows a payment's card by its last four digits, a cardholder the merchant by its name.
 _ENTRIES = (
@@ -23,9 +24,11 @@ _ENTRIES = (
     " WHEN ?4 = 'merchant' THEN 'card ' || coalesce(p.card_last_four, '') ELSE p.merchant_name END,"
     " coalesce(p.description, ''), CASE WHEN t.credit_account = ?1 THEN t.amount ELSE -t.amount END"
     " FROM transfers t LEFT JOIN payments p ON p.id = t.payment_id"
-    " WHERE (t.credit_account = ?1 OR t.debit_account = ?1)"
-    " AND (?2 IS NULL OR t.created_ms >= ?2) AND (?3 IS NULL OR t.created_ms < ?3) ORDER BY t.seq"
+    " WHERE (t.credit_account = ?1 AND t.created_ms >= ?2 AND t.created_ms < ?3)"
+    " OR (t.debit_account = ?1 AND t.created_ms >= ?2 AND t.created_ms < ?3) ORDER BY t.seq"
 )
+_FIRST, _LAST = 0, 2**62
+"""Milliseconds of the epoch before and after everything."""
 
 
 def accounts_over(
@@ -43,18 +46,19 @@ def accounts_over(
             " `issuer-server cardholder list`.",
         )
     for account, kind, code, balance in accounts:
-        if balance != _fold(connection, account, None):
+        if balance != _fold(connection, account, _LAST):
             raise LedgerError(
                 f"the {code} balance of {owner} is not the sum of its entries: stop the issuer and run"
                 " `issuer-server doctor`"
             )
-        start, end = period.start_ms, period.end_ms
-        opening = 0 if start is None else _fold(connection, account, start)
+        start = _FIRST if period.start_ms is None else period.start_ms
+        end = _LAST if period.end_ms is None else period.end_ms
+        opening = _fold(connection, account, start)
         closing = _fold(connection, account, end)
         rows = connection.execute(_ENTRIES, (account, start, end, kind))
         yield AccountPeriod(currency(code), opening, closing), (Entry(*row) for row in rows)
 
 
-def _fold(connection: sqlite3.Connection, account: int, before_ms: int | None) -> int:
+def _fold(connection: sqlite3.Connection, account: int, before_ms: int) -> int:
     total: int = connection.execute(_FOLD, (account, before_ms)).fetchone()[0]
     return total
