@@ -8,26 +8,33 @@ any point has lost nothing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from issuer_server.cards import CardKeys, Digits
 from issuer_server.storage.records import CardRecord
 from protocol.identifiers import CardId, Digest
 from protocol.signing import Signer
 
+T = TypeVar("T")
+
 
 class KeysInUse(Protocol):
-    """What payments ask of the issuer's keys."""
+    """What payments ask of the issuer's keys. `cards` is another object once other versions are in use."""
 
     @property
     def cards(self) -> CardKeys: ...
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Do `work`, which signs or makes codes, without holding up anybody else; raises KeyStoreError."""
+        ...
 
     async def signer(self, version: int) -> Signer | None:
         """The signing key that a reader pinned at its enrolment; None where it is retired."""
         ...
 
-    async def refresh(self) -> bool:
-        """Look for versions not known yet; whether there were any."""
+    async def refresh(self) -> None:
+        """Look for versions not known yet."""
         ...
 
     async def move_card_index(self, card_id: CardId, before: Digest, index: Digest, version: int) -> bool: ...
@@ -45,19 +52,21 @@ class CardsByIndex(Protocol):
 
 async def find_card(storage: CardsByIndex, keys: KeysInUse, pan: Digits) -> CardRecord | None:
     """The card of a number, under any version in use."""
-    card = await _find(storage, keys, pan)
-    if card is None and await keys.refresh():  # it may have been added with a key of a moment ago
-        card = await _find(storage, keys, pan)
+    cards = keys.cards
+    card = await _find(storage, keys, cards, pan)
+    if card is None:
+        await keys.refresh()
+        if keys.cards is not cards:  # it may have been added with a key of a moment ago
+            card = await _find(storage, keys, keys.cards, pan)
     return card
 
 
-async def _find(storage: CardsByIndex, keys: KeysInUse, pan: Digits) -> CardRecord | None:
-    cards = keys.cards
-    index = cards.pan_index(pan)
+async def _find(storage: CardsByIndex, keys: KeysInUse, cards: CardKeys, pan: Digits) -> CardRecord | None:
+    index = await keys.ask(lambda: cards.pan_index(pan))
     card = await storage.card_by_index(index)
     if card is not None:
         return card
-    for earlier in cards.earlier_indexes(pan):
+    for earlier in await keys.ask(lambda: cards.earlier_indexes(pan)):
         card = await storage.card_by_index(earlier)
         if card is not None:
             await keys.move_card_index(card.id, earlier, index, cards.pan_key)
@@ -71,17 +80,17 @@ async def _find(storage: CardsByIndex, keys: KeysInUse, pan: Digits) -> CardReco
 
 async def can_check(keys: KeysInUse, card: CardRecord) -> bool:
     """Whether the pepper of the card's verifier is in use: without it no PIN is right, no try is taken."""
-    return keys.cards.has_pepper(card.pin_key) or (
-        await keys.refresh() and keys.cards.has_pepper(card.pin_key)
-    )
+    if not keys.cards.has_pepper(card.pin_key):
+        await keys.refresh()
+    return keys.cards.has_pepper(card.pin_key)
 
 
 async def pin_is_right(keys: KeysInUse, card: CardRecord, pin: Digits) -> bool:
     """S21, after a try was claimed; a right PIN is checked with the active pepper from the next time on."""
     cards = keys.cards
-    if not cards.verify_pin(card.id, pin, card.pin_verifier, card.pin_key):
+    if not await keys.ask(lambda: cards.verify_pin(card.id, pin, card.pin_verifier, card.pin_key)):
         return False
     if card.pin_key != cards.pin_key:
-        verifier = cards.pin_verifier(card.id, pin)
+        verifier = await keys.ask(lambda: cards.pin_verifier(card.id, pin))
         await keys.move_pin_verifier(card.id, card.pin_verifier, verifier, cards.pin_key)
     return True

@@ -53,6 +53,10 @@ class KeyStore(Protocol):
     def name(self) -> str:
         """What an operator calls it."""
 
+    @property
+    def outside(self) -> bool:
+        """Keys stay there and are asked over some wire, which may take its time; else they are in memory."""
+
     def has(self, purpose: KeyPurpose, version: int) -> bool: ...
 
     def make(self, purpose: KeyPurpose, version: int) -> None:
@@ -113,6 +117,11 @@ class KeyCabinet:
 
     def __init__(self, stores: Sequence[KeyStore]) -> None:
         self._stores = tuple(stores)
+
+    @property
+    def outside(self) -> bool:
+        """Some of the keys are asked over a wire."""
+        return any(store.outside for store in self._stores)
 
     def where(self, purpose: KeyPurpose, version: int) -> str | None:
         """The name of the place that holds a key, None where none does."""

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from issuer_server.cards import CardKeys
 from issuer_server.key_store import KEY_SIZE, HmacKey, KeyPurpose
@@ -34,6 +34,8 @@ __all__ = [
     "key_file_name",
     "load_keys",
 ]
+
+T = TypeVar("T")
 
 KEY_FILE_SIZE: Final = KEY_SIZE
 FIRST: Final = 1
@@ -59,9 +61,12 @@ class IssuerKeys:
     async def signer(self, version: int) -> Signer | None:
         return self.signing if version == FIRST else None
 
-    async def refresh(self) -> bool:
+    async def ask(self, work: Callable[[], T]) -> T:
+        """They are in memory."""
+        return work()
+
+    async def refresh(self) -> None:
         """There is nothing else to know."""
-        return False
 
     async def move_card_index(self, card_id: CardId, before: Digest, index: Digest, version: int) -> bool:
         """Nothing moves where there is one version."""
@@ -82,6 +87,10 @@ class FileKeyStore:
     @property
     def name(self) -> str:
         return str(self._directory)
+
+    @property
+    def outside(self) -> bool:
+        return False
 
     def has(self, purpose: KeyPurpose, version: int) -> bool:
         return self._path(purpose, version).exists()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from issuer_server import handset_frames as frames
 from issuer_server.card_checks import KeysInUse
-from issuer_server.outcomes import sign_outcome
+from issuer_server.outcomes import outcome_of
 from issuer_server.storage.port import Storage
 from issuer_server.storage.records import HandsetRecord, PaymentRecord
+from protocol.signing import sign_message
 
 
 async def answer_late(
@@ -32,6 +33,9 @@ async def answer_late(
 
 async def _outcome(storage: Storage, keys: KeysInUse, payment: PaymentRecord) -> bytes | None:
     """Signed with the key that the reader of this payment trusts; None where there is none to sign with."""
+    outcome = outcome_of(payment)
     reader = None if payment.reader_id is None else await storage.reader(payment.reader_id)
     signer = None if reader is None else await keys.signer(reader.issuer_key)
-    return None if signer is None else sign_outcome(signer, payment)
+    if outcome is None or signer is None:
+        return None
+    return await keys.ask(lambda: sign_message(signer, outcome))

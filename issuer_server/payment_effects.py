@@ -15,14 +15,14 @@ from issuer_server.bus.port import WEBHOOKS_WAITING, NoResponders, handset_subje
 from issuer_server.card_checks import can_check, find_card, pin_is_right
 from issuer_server.envelopes import open_card, open_pin
 from issuer_server.live_payments import LivePayment, LivePayments
-from issuer_server.outcomes import sign_outcome
+from issuer_server.outcomes import outcome_of
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import Effect, PaymentEvent, PaymentState
 from issuer_server.storage.records import HoldResult, PaymentChanges, SettleResult
 from protocol.errors import BlindRelayError
-from protocol.messages import MOST_TRIES, PROTOCOL_VERSION, KeyOffer, PinRequest
+from protocol.messages import MOST_TRIES, PROTOCOL_VERSION, KeyOffer, Outcome, PinRequest
 from protocol.sealing import SEED_SIZE
-from protocol.signing import digest, sign_message
+from protocol.signing import Signer, digest, sign_message
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class PaymentEffects:
         assert live.signer is not None
         payment = live.record
         live.secrets.key = key = self._parts.make_key(self._parts.entropy(SEED_SIZE))
-        live.offer = KeyOffer(
+        live.offer = offer = KeyOffer(
             issuer_id=self._parts.issuer_id,
             payment_id=payment.id,
             reader_id=live.hello.reader_id,
@@ -134,7 +134,7 @@ class PaymentEffects:
             public_key=key.public_key,
             seconds_to_live=max(1, int(self._parts.deadlines.card)),
         )
-        live.signed_offer = sign_message(live.signer, live.offer)
+        live.signed_offer = await self._signed(live.signer, offer)
         live.offer_digest = digest(live.signed_offer)
 
     async def _send_key_offer(self, live: LivePayment) -> None:
@@ -188,7 +188,7 @@ class PaymentEffects:
             last_four=live.card.last_four,
             tries_left=min(live.pin_tries_left, MOST_TRIES),
         )
-        signed = sign_message(live.signer, request)
+        signed = await self._signed(live.signer, request)
         live.pin_request_digest = digest(signed)
         await self._to_reader(live, "pin_request", signed)
 
@@ -224,9 +224,9 @@ class PaymentEffects:
         )
 
     async def _send_outcome(self, live: LivePayment) -> None:
-        signed = None if live.signer is None else sign_outcome(live.signer, live.record)
-        if signed is not None:
-            await self._to_reader(live, "outcome", signed)
+        outcome = outcome_of(live.record)
+        if live.signer is not None and outcome is not None:
+            await self._to_reader(live, "outcome", await self._signed(live.signer, outcome))
 
     async def _tell_phone(self, live: LivePayment) -> None:
         await self._to_phone(live, frames.result(live.record))
@@ -240,6 +240,9 @@ class PaymentEffects:
         await self._parts.bus.publish(WEBHOOKS_WAITING, b"")
         if live.outcome_wanted:  # last: what fails here must not keep the payment, nor the merchant waiting
             await self._send_outcome(live)
+
+    async def _signed(self, signer: Signer, message: KeyOffer | PinRequest | Outcome) -> bytes:
+        return await self._parts.keys.ask(lambda: sign_message(signer, message))
 
     async def _to_reader(self, live: LivePayment, kind: frames.ToReaderKind, signed: bytes) -> None:
         await self._to_phone(

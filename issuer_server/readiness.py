@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from issuer_server.problems import Problem
@@ -31,7 +31,7 @@ class Readiness:
         self,
         application: Stoppable,
         storage: Watched,
-        try_keys: Callable[[], object],
+        try_keys: Callable[[], Awaitable[object]],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._application = application
@@ -61,8 +61,7 @@ class Readiness:
             _log.error("not ready: %s", error)
             return "storage_unavailable"
         try:
-            # A token may take its time: not on the event loop.
-            await asyncio.to_thread(self._try_keys)
+            await self._try_keys()
         except Exception as error:  # noqa: BLE001 - a hardware module fails in ways of its own
             _log.error("not ready: the keys cannot be used: %s", type(error).__name__)
             return "keys_unavailable"

@@ -118,7 +118,7 @@ async def start(
         application = IssuerApplication(parts)
         channel = HandsetChannel(parts)
         await application.start()
-        readiness = Readiness(application, storage, lambda: _try_keys(keys))
+        readiness = Readiness(application, storage, lambda: keys.ask(lambda: _try_keys(keys)))
         operator_url = None
         if settings.metrics is not None and metrics is not None:
             counted = metrics

@@ -60,7 +60,10 @@ class TokenError(KeyStoreError):
 
 
 class TokenKeyStore:
-    """`KeyStore` in one token. Opened at the first use, and again where its session was lost."""
+    """`KeyStore` in one token, by one session: for one thread at a time (`KeyRing.ask` sees to that).
+
+    Opened at the first use, and again where the session was lost.
+    """
 
     def __init__(self, module: Path, token: str, pin_file: Path, issuer_id: IssuerId) -> None:
         self._module = module
@@ -73,6 +76,10 @@ class TokenKeyStore:
     @property
     def name(self) -> str:
         return f"token {self._token}"
+
+    @property
+    def outside(self) -> bool:
+        return True
 
     def has(self, purpose: KeyPurpose, version: int) -> bool:
         return self._with_session(lambda session: self._whole(session, purpose, version))

@@ -19,7 +19,7 @@ from issuer_server.background import Background
 from issuer_server.handset_desk import HandsetDesk
 from issuer_server.keys import IssuerKeys
 from issuer_server.live_payments import LivePayment, LivePayments, PaymentSecrets
-from issuer_server.outcomes import sign_outcome
+from issuer_server.outcomes import outcome_of
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import DEADLINE_EVENTS, PAYMENT_TABLE, Deadlines, PaymentEvent, PaymentState
 from issuer_server.payment_effects import PaymentEffects
@@ -27,6 +27,7 @@ from issuer_server.payment_steps import PaymentSteps
 from issuer_server.storage.records import CardRecord, ReaderRecord
 from protocol.identifiers import CardId, ReaderId
 from protocol.messages import NotSettled
+from protocol.signing import sign_message
 from protocol.track_data import CardData
 from tests.explorer import town
 from tests.explorer.payments_table import Tables
@@ -144,9 +145,9 @@ class IssuerInHand:
                 self._restart(live)
             case _:
                 raise AssertionError(what)
-        if live.state.is_final and (signed := sign_outcome(town.BANK, live.record)) is not None:
+        if live.state.is_final and (outcome := outcome_of(live.record)) is not None:
             # The phone may ask for it at any time and gets the same bytes.
-            self.wire.to_reader.append(("outcome", signed))
+            self.wire.to_reader.append(("outcome", sign_message(town.BANK, outcome)))
 
     def _take(self, live: LivePayment, event: PaymentEvent | None) -> None:
         if event is not None and PAYMENT_TABLE.allows(live.state, event):

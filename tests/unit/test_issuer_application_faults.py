@@ -164,7 +164,7 @@ async def test_an_outcome_that_cannot_be_signed_holds_nobody_up(
     def fail(*_: object) -> None:
         raise OSError("the key is out of reach")
 
-    monkeypatch.setattr(payment_effects, "sign_outcome", fail)
+    monkeypatch.setattr(payment_effects, "outcome_of", fail)
     await issuer.application.cancel(issuer.merchant.id, payment_id)
     async with asyncio.timeout(10):
         assert (await poll).reason is NotSettled.CANCELLED_BY_MERCHANT

@@ -27,7 +27,7 @@ async def test_a_payment_can_be_followed_and_nothing_secret_read(
         caplog.handler.stream.write(json.dumps({"live": repr(live)}) + "\n")
         forged = issuer.reader.type_pin(request)[:-1] + b"\0"
         await issuer.from_reader(payment_id, "pin_envelope", forged)
-        await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request, "8642"))
+        await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request, "864275319028"))
         frame = await issuer.phone.heard("pin_request", payment_id, 2)
         await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(unb64(frame["data"])))
         await issuer.ended(payment_id)
@@ -37,7 +37,7 @@ async def test_a_payment_can_be_followed_and_nothing_secret_read(
     assert moves[-1] == "completed"
     assert any(line.get("code") == "envelope_refused" and line["dropped"] == 1 for line in lines)
     everything = caplog.text
-    for secret in (PAN, PAN[:12], "8642", b64(forged)[:40], forged.hex()[:40], "YAMADA"):
+    for secret in (PAN, PAN[:12], "864275319028", b64(forged)[:40], forged.hex()[:40], "YAMADA"):
         assert secret not in everything
 
 

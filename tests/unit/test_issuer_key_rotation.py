@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from issuer_server import key_ring
+from issuer_server.card_checks import find_card
 from issuer_server.enrolments import secret_digest
 from issuer_server.key_store import KeyPurpose
 from issuer_server.storage.key_records import KeyInUse
-from issuer_server.storage.records import NewEnrolmentCode
+from issuer_server.storage.records import CardRecord, NewEnrolmentCode
 from protocol.enrolment import EnrolmentKind
-from protocol.identifiers import ReaderId
+from protocol.identifiers import Digest, ReaderId
 from protocol.messages import Outcome
 from protocol.signing import open_message
 from tests.unit.eventually import eventually
@@ -103,13 +104,15 @@ async def test_a_rotation_whose_key_cannot_be_read_leaves_the_server_as_it_was_a
     await desk.rotate(P.PIN_PEPPER)
     (tmp_path / "keys" / "pin-pepper.2.key").chmod(0o640)
     for _ in range(3):
-        assert not await home.issuer.keys.refresh()
+        await home.issuer.keys.refresh()
+        assert home.issuer.keys.cards.pin_key == 1
     assert caplog.text.count("cannot be taken up") == 1
     assert f"chmod 600 {tmp_path / 'keys' / 'pin-pepper.2.key'}" in caplog.text
     async with home.phone() as phone:
         assert await pays(home, phone, home.reader) == "completed"
     (tmp_path / "keys" / "pin-pepper.2.key").chmod(0o600)
-    assert await home.issuer.keys.refresh()
+    await home.issuer.keys.refresh()
+    assert home.issuer.keys.cards.pin_key == 2
 
 
 async def test_payments_go_on_while_keys_are_rotated_and_retired(home: House, desk: KeyDesk) -> None:
@@ -151,7 +154,7 @@ async def test_a_reader_is_moved_by_enrolling_it_again_and_the_old_key_goes(
         await desk.storage.set_reader_blocked(old.id, True)
         assert await desk.retire(P.SIGNING) == 0
         assert "signing.seed" not in desk.files()
-        assert await home.issuer.keys.refresh()
+        await home.issuer.keys.refresh()
         assert await pays(home, phone, new) == "completed"
         await desk.storage.set_reader_blocked(old.id, False)
         payment_id = await home.charge()
@@ -175,6 +178,22 @@ async def test_the_outcome_of_before_a_rotation_is_signed_again_with_the_key_of_
         await phone.say("outcome_wanted", payment_id)
         over = await phone.heard("payment_over", payment_id)
         assert over["reason"] == "completed"
+
+
+async def test_such_a_card_is_found_also_where_another_swipe_takes_the_key_up_at_the_same_moment(
+    home: House, desk: KeyDesk
+) -> None:
+    keys, pan = home.issuer.keys, b"4000009876543210"
+    await desk.rotate(P.PAN_INDEX)
+    await add_card(desk.storage, (await desk.ring()).cards, home.cardholder, pan.decode())
+
+    class Beside:
+        async def card_by_index(self, pan_index: Digest) -> CardRecord | None:
+            found = await home.issuer.storage.card_by_index(pan_index)
+            await keys.refresh()  # of the other swipe: ours will find nothing new
+            return found
+
+    assert await find_card(Beside(), keys, pan) is not None
 
 
 async def test_a_card_added_with_a_key_that_the_server_has_not_heard_of_pays(

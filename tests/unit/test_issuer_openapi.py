@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -58,7 +59,7 @@ def documented() -> Answers:
 
 
 def test_every_route_is_described_and_nothing_else(home: House) -> None:
-    readiness = Readiness(home.issuer.application, home.issuer.storage, lambda: None)
+    readiness = Readiness(home.issuer.application, home.issuer.storage, lambda: asyncio.sleep(0))
     app = http_application(home.issuer.application, home.issuer.channel, home.issuer.storage, readiness)
     routes = {
         (route.method.lower(), route.resource.canonical)

@@ -45,7 +45,7 @@ async def test_stopping_storage_and_keys(tmp_path: Path, caplog: pytest.LogCaptu
     application, storage, now = Going(), await SqliteStorage.open(tmp_path / "issuer.db"), [0.0]
     fault: list[Exception] = []
 
-    def try_keys() -> None:
+    async def try_keys() -> None:
         if fault:
             raise fault[0]
 
@@ -67,7 +67,11 @@ async def test_stopping_storage_and_keys(tmp_path: Path, caplog: pytest.LogCaptu
 
 async def test_asking_often_does_not_write_often() -> None:
     storage, now = Counting(), [0.0]
-    readiness = Readiness(Going(), storage, lambda: None, lambda: now[0])  # type: ignore[arg-type]
+
+    async def try_keys() -> None:
+        """They work."""
+
+    readiness = Readiness(Going(), storage, try_keys, lambda: now[0])  # type: ignore[arg-type]
     for _ in range(100):
         await readiness.check()
     assert storage.writes == 1
