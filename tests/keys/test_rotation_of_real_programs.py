@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.journey.town import PRICE, town
@@ -50,7 +51,8 @@ def test_payments_before_during_and_after(tmp_path: Path) -> None:
         for key in [*first_keys.values(), *(path.read_bytes() for path in key_files(tmp_path))]:
             assert key.hex() not in said
     database = b"".join(path.read_bytes() for path in (tmp_path / "issuer-data").glob("issuer.db*"))
-    dump = "\n".join(sqlite3.connect(tmp_path / "issuer-data" / "issuer.db").iterdump())
+    with closing(sqlite3.connect(tmp_path / "issuer-data" / "issuer.db")) as raw:
+        dump = "\n".join(raw.iterdump())
     assert not any(key in database or key.hex().upper() in dump.upper() for key in first_keys.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.journey.programs import programs
@@ -33,10 +34,9 @@ async def test_what_is_in_flight_may_finish_and_nothing_new_begins(tmp_path: Pat
             assert await shop.phone.closed() == 1001, "going away, and not a fault"
             assert await stopping == 0
         assert '"message": "stopped"' in issuer.output
-        rows = sqlite3.connect(tmp_path / "issuer-data" / "issuer.db").execute(
-            "SELECT id, state, reason FROM payments"
-        )
-        assert set(rows) == {
+        with closing(sqlite3.connect(tmp_path / "issuer-data" / "issuer.db")) as database:
+            rows = set(database.execute("SELECT id, state, reason FROM payments"))
+        assert rows == {
             (finished, "completed", None),
             (left, "not_settled", "issuer_restarted"),
         }

@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import traceback
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -172,7 +172,8 @@ def test_a_pin_is_reset_from_a_pipe_or_made_and_shown_once(issuer, tmp_path):
     told = [(each["action"], each["subject"]) for each in issuer.json("audit")]
     assert told == [("reset pin", card)] * 2
     assert all(each["operator"] for each in issuer.json("audit", "--last", "1"))
-    dump = "\n".join(sqlite3.connect(tmp_path / "data" / "issuer.db").iterdump())
+    with closing(sqlite3.connect(tmp_path / "data" / "issuer.db")) as database:
+        dump = "\n".join(database.iterdump())
     assert "827364554637" not in dump + out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,8 @@ async def test_a_new_database_never_holds_a_secret_in_clear_also_not_in_its_dump
     await key_rotation.rotate(ring, KeyPurpose.WEBHOOK_SEAL, os.urandom, "hanako", NOON)
     files = on_disk(tmp_path)
     await storage.close()
-    dump = "\n".join(sqlite3.connect(chosen.database).iterdump()).lower()
+    with closing(sqlite3.connect(chosen.database)) as database:
+        dump = "\n".join(database.iterdump()).lower()
     for text in told:
         secret = base64.b64decode(text.removeprefix(SECRET_PREFIX))
         assert secret not in files

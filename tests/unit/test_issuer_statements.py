@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sqlite3
+from contextlib import closing
 from datetime import UTC, date, timedelta, timezone
 from pathlib import Path
 
@@ -116,7 +117,8 @@ def test_a_cardholders_and_a_merchants_side(
     assert paid == [
         (line["payment"], -int(line["amount"])) for line in theirs if line["kind"] in ("payment", "refund")
     ]
-    balances = dict(sqlite3.connect(tmp_path / "issuer.db").execute("SELECT owner, balance FROM accounts"))
+    with closing(sqlite3.connect(tmp_path / "issuer.db")) as database:
+        balances = dict(database.execute("SELECT owner, balance FROM accounts"))
     assert int(theirs[-1]["balance"]) == balances[world.cardholder]
     assert int(shop[-1]["balance"]) == balances[world.merchant]
 
