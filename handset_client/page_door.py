@@ -3,7 +3,8 @@
 The page can approve payments, and every program and every web site on this computer can reach a
 port of loopback. What each check is against:
 
-* a link's token works once and not for long: it may be seen in a list of processes or a history;
+* a link's token works once and not for long: it may be seen in a list of processes or a history. A page that
+  was reloaded before the answer reached it says it again, with a word that it made up for this one link;
 * the cookie is HttpOnly and SameSite=Strict: no script reads it, no other site's request carries it;
 * cookies are shared by all ports of a host (RFC 6265, 8.5), so another server on this computer can be
   shown ours: the channel wants the session's key as well, which the browser keeps for this very origin;
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
@@ -26,6 +27,8 @@ MOST_LINKS: Final = 4
 MOST_SESSIONS: Final = 8
 """Browsers at once; the oldest is locked out by one more."""
 SECRET_BYTES: Final = 32
+SHORTEST_ATTEMPT: Final = 32
+"""Characters of a page's secret for one link: 128 bits in hexadecimal."""
 
 _SAME_ORIGIN: Final = "same-origin"
 
@@ -39,11 +42,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class _Link:
+    """A link as it is kept: digests, which open nothing. `taken_by` is that of whose use of it counts."""
+
+    token: bytes
+    until: float
+    taken_by: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
-    """A session as it is kept: digests, which open nothing."""
+    """A session as it is kept, and the link that it came from."""
 
     cookie: bytes
     key: bytes
+    link: bytes
 
 
 class Door:
@@ -51,26 +64,31 @@ class Door:
 
     def __init__(self, draw: Callable[[], str]) -> None:
         self._draw = draw
-        self._links: list[tuple[bytes, float]] = []
+        self._links: list[_Link] = []
         self._sessions: list[_Held] = []
 
     def new_link(self, now: float) -> str:
         """A token that opens one session, once, within LINK_LIVES."""
         token = self._draw()
-        self._links = [*self._links, (_digest(token), now + LINK_LIVES)][-MOST_LINKS:]
+        self._links = [*self._links, _Link(_digest(token), now + LINK_LIVES)][-MOST_LINKS:]
         return token
 
-    def exchange(self, token: str, now: float) -> Session | None:
-        """The session for a token, which is used up by this; None for a used, old or invented one."""
-        wanted = _digest(token)
-        left = [(link, until) for link, until in self._links if not hmac.compare_digest(link, wanted)]
-        valid = any(now < until and hmac.compare_digest(link, wanted) for link, until in self._links)
-        self._links = left
-        if not valid:
+    def exchange(self, token: str, attempt: str, now: float) -> Session | None:
+        """The session for a token, which is used up by this; None for a used, old or invented one.
+
+        `attempt` is the page's own secret for this link. Who says it again has not got the answer, and gets
+        another session in place of the first one.
+        """
+        link, taken_by = self._link(token), _digest(attempt)
+        if link is None or now >= link.until:
             return None
+        if link.taken_by is not None and not hmac.compare_digest(link.taken_by, taken_by):
+            return None
+        self._links = [each if each is not link else replace(link, taken_by=taken_by) for each in self._links]
         session = Session(self._draw(), self._draw())
-        held = _Held(_digest(session.cookie), _digest(session.key))
-        self._sessions = [*self._sessions, held][-MOST_SESSIONS:]
+        held = _Held(_digest(session.cookie), _digest(session.key), link.token)
+        others = [each for each in self._sessions if each.link != link.token]
+        self._sessions = [*others, held][-MOST_SESSIONS:]
         return session
 
     def knows(self, cookie: str | None) -> bool:
@@ -81,6 +99,10 @@ class Door:
         """Whether cookie and key are those of one session."""
         held = self._held(cookie)
         return held is not None and hmac.compare_digest(held.key, _digest(key))
+
+    def _link(self, token: str) -> _Link | None:
+        digest = _digest(token)
+        return next((link for link in self._links if hmac.compare_digest(link.token, digest)), None)
 
     def _held(self, cookie: str | None) -> _Held | None:
         if cookie is None:

@@ -20,6 +20,7 @@ from handset_client.page_commands import CommandError, Done, Hello, Press, Setti
 from handset_client.page_door import (
     LOOPBACK,
     SECRET_BYTES,
+    SHORTEST_ATTEMPT,
     Door,
     fetch_fits,
     host_fits,
@@ -236,14 +237,16 @@ class WebScreen:
             raise web.HTTPUnsupportedMediaType(text="Send JSON.\n")
         try:
             body: Any = await request.json()
-            token = body["token"]
+            token, attempt = body["token"], body["attempt"]
         except (ValueError, LookupError, TypeError, RecursionError):
             # LookupError: no token, or a character set that nobody knows
-            raise web.HTTPBadRequest(text="Send a token.\n") from None
+            token = attempt = None
+        if not isinstance(token, str) or not isinstance(attempt, str) or len(attempt) < SHORTEST_ATTEMPT:
+            raise web.HTTPBadRequest(text="Send a token and an attempt.\n")
         peer = None if request.transport is None else request.transport.get_extra_info("peername")
         if peer is None or await asyncio.to_thread(is_stranger, peer[:2], (LOOPBACK, self.port)):
             raise web.HTTPForbidden(text="Another user of this computer may not use this phone.\n")
-        session = self._door.exchange(token, _now()) if isinstance(token, str) else None
+        session = self._door.exchange(token, attempt, _now())
         if session is None:
             raise web.HTTPForbidden(text="This link was used before, or is too old.\n")
         response = web.json_response({"key": session.key})

@@ -1,6 +1,7 @@
 // The wire to the phone program: a session by one-time link, then one WebSocket that reconnects.
 
 const KEY = "blind-relay-key";
+const LINK = "blind-relay-link";
 const LOCKED_OUT = 4401;
 const PAUSES = [250, 500, 1000, 2000, 4000];
 const GOING_AWAY = 1001;
@@ -16,7 +17,7 @@ export class Channel {
   #heard;
   #became;
   #socket = null;
-  #token = null;
+  #exchanging = null;
   #failures = 0;
   #timer = 0;
   #over = false;
@@ -36,8 +37,10 @@ export class Channel {
   async start() {
     const token = location.hash.slice(1);
     if (token) {
+      // Of this tab alone, and over a reload: with its own secret the page may ask again for what it did not get.
+      const attempt = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+      sessionStorage.setItem(LINK, JSON.stringify({ token, attempt }));
       history.replaceState(null, "", location.pathname);
-      this.#token = token;
     }
     await this.retry();
   }
@@ -56,24 +59,28 @@ export class Channel {
     return true;
   }
 
-  /** A link's token for a session; kept for the next attempt where nobody answers. */
+  /** A link's token for a session; kept until there is an answer. One at a time: the latest session counts. */
   async #exchange() {
-    const token = this.#token;
-    if (token === null) return;
-    this.#token = null;
-    try {
-      const answer = await fetch("/session", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ token }),
-      });
-      if (!answer.ok) return;
+    this.#exchanging ??= this.#ask().finally(() => {
+      this.#exchanging = null;
+    });
+    await this.#exchanging;
+  }
+
+  async #ask() {
+    const link = sessionStorage.getItem(LINK);
+    if (link === null) return;
+    const answer = await fetch("/session", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: link,
+    });
+    if (answer.ok) {
       localStorage.setItem(KEY, (await answer.json()).key);
       this.#others.postMessage("another session");
-    } catch (error) {
-      this.#token = token;
-      throw error;
     }
+    // A newer link may have been opened in this tab meanwhile.
+    if (sessionStorage.getItem(LINK) === link) sessionStorage.removeItem(LINK);
   }
 
   async #connect() {

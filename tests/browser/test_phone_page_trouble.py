@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,27 @@ async def test_a_link_whose_exchange_fails_is_tried_again(browser: Browser) -> N
         await expect(tab.heading("Payments")).to_be_visible()
         assert len(failed) == 1
         assert not [words for words in tab.complaints if "ERR_FAILED" not in words]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_reload_while_the_link_is_exchanged_loses_nothing(browser: Browser, answered: bool) -> None:
+    async with desk(browser) as place:
+        window = await place.window()
+        asked = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            if route.request.method != "POST" or asked.is_set():
+                await route.continue_()
+                return
+            if answered:
+                await route.fetch()  # the program has used the link up, and the page does not hear of it
+            asked.set()
+
+        await window.route("**/session", hold)
+        tab = await place.tab(window)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        await tab.page.reload()
+        await expect(tab.heading("Payments")).to_be_visible()
+        assert await tab.page.evaluate("sessionStorage.length") == 0
+        await tab.check()

@@ -12,7 +12,9 @@ from handset_client.adapters.web_screen import LOCKED_OUT, WebScreen
 from tests.unit.web_screen_bench import (
     REQUEST,
     browser,
+    knock,
     no_answer,
+    open_tab,
     origin,
     screen,
     sign_in,
@@ -32,20 +34,32 @@ async def test_it_listens_on_loopback_alone(screen: WebScreen) -> None:
 async def test_a_link_works_once(screen: WebScreen, browser: ClientSession) -> None:
     link = screen.new_link()
     await sign_in(screen, browser, link)
-    token = link.partition("#")[2]
-    for tried in (token, "", "x" * 43, 7, None):
-        async with browser.post(
-            screen.url + "session", json={"token": tried}, headers=origin(screen)
-        ) as refused:
+    for tried in (link, "", "#" + "x" * 43):
+        async with browser.post(screen.url + "session", json=knock(tried), headers=origin(screen)) as refused:
             assert refused.status == 403
             assert "Set-Cookie" not in refused.headers
+
+
+async def test_a_page_that_did_not_get_its_answer_may_ask_again(
+    screen: WebScreen, browser: ClientSession
+) -> None:
+    sent = knock(screen.new_link())
+    keys = []
+    for _ in range(2):
+        async with browser.post(screen.url + "session", json=sent, headers=origin(screen)) as answer:
+            assert answer.status == 200
+            keys.append((await answer.json())["key"])
+    await open_tab(screen, browser, keys[1])
+    socket = await browser.ws_connect(screen.url + "channel", headers=origin(screen))
+    await socket.send_json({"type": "hello", "key": keys[0]})
+    assert (await socket.receive()).data == LOCKED_OUT
 
 
 async def test_the_cookie_is_for_no_script_and_no_other_site(
     screen: WebScreen, browser: ClientSession
 ) -> None:
-    token = screen.new_link().partition("#")[2]
-    async with browser.post(screen.url + "session", json={"token": token}, headers=origin(screen)) as got:
+    sent = knock(screen.new_link())
+    async with browser.post(screen.url + "session", json=sent, headers=origin(screen)) as got:
         cookie = got.headers["Set-Cookie"]
     assert cookie.startswith(f"blind-relay-{screen.port}=")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
@@ -105,20 +119,18 @@ async def test_another_site_cannot_take_a_link(
 ) -> None:
     link = screen.new_link()
     headers = {} if foreign is None else {"Origin": foreign.format(port=screen.port)}
-    async with browser.post(
-        screen.url + "session", json={"token": link.partition("#")[2]}, headers=headers
-    ) as refused:
+    async with browser.post(screen.url + "session", json=knock(link), headers=headers) as refused:
         assert refused.status == 403
     # The refused try did not use the link up.
     await sign_in(screen, browser, link)
 
 
 async def test_a_form_cannot_take_a_link(screen: WebScreen, browser: ClientSession) -> None:
-    token = screen.new_link().partition("#")[2]
+    sent = json.dumps(knock(screen.new_link()))
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         async with browser.post(
             screen.url + "session",
-            data=json.dumps({"token": token}),
+            data=sent,
             headers={"Content-Type": kind, **origin(screen)},
         ) as refused:
             assert refused.status == 415
@@ -132,6 +144,10 @@ async def test_a_form_cannot_take_a_link(screen: WebScreen, browser: ClientSessi
         (b"\xff", "application/json"),
         ("[]", "application/json"),
         ("{}", "application/json"),
+        (json.dumps({"token": "x"}), "application/json"),
+        (json.dumps({"token": 7, "attempt": "x" * 32}), "application/json"),
+        (json.dumps({"token": "x", "attempt": "x" * 31}), "application/json"),
+        (json.dumps({"token": "x", "attempt": None}), "application/json"),
     ],
 )
 async def test_what_is_no_token_is_refused_in_words(
@@ -225,9 +241,7 @@ async def test_another_user_of_this_computer_is_refused(
         return True
 
     monkeypatch.setattr("handset_client.adapters.web_screen.is_stranger", stranger)
-    async with browser.post(
-        screen.url + "session", json={"token": link.partition("#")[2]}, headers=origin(screen)
-    ) as refused:
+    async with browser.post(screen.url + "session", json=knock(link), headers=origin(screen)) as refused:
         assert refused.status == 403
     assert asked[0][0][0] == "127.0.0.1"
     assert asked[0][1] == ("127.0.0.1", screen.port)

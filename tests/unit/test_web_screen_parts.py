@@ -50,11 +50,11 @@ def door() -> Door:
 def test_a_link_is_good_once_and_for_a_while() -> None:
     shut = door()
     first, second = shut.new_link(0.0), shut.new_link(0.0)
-    session = shut.exchange(first, LINK_LIVES - 1)
+    session = shut.exchange(first, "mine", LINK_LIVES - 1)
     assert session is not None
-    assert shut.exchange(first, LINK_LIVES - 1) is None
-    assert shut.exchange(second, LINK_LIVES) is None
-    assert shut.exchange("", 0.0) is None
+    assert shut.exchange(first, "another's", LINK_LIVES - 1) is None
+    assert shut.exchange(second, "mine", LINK_LIVES) is None
+    assert shut.exchange("", "mine", 0.0) is None
     assert shut.knows(session.cookie)
     assert shut.admits(session.cookie, session.key)
     assert not shut.admits(session.cookie, session.cookie)
@@ -63,13 +63,25 @@ def test_a_link_is_good_once_and_for_a_while() -> None:
     assert not shut.knows("")
 
 
+def test_a_page_that_was_reloaded_before_its_answer_came_says_its_word_again() -> None:
+    shut = door()
+    link = shut.new_link(0.0)
+    lost, got = shut.exchange(link, "mine", 0.0), shut.exchange(link, "mine", 1.0)
+    assert lost is not None
+    assert got is not None
+    assert not shut.knows(lost.cookie)
+    assert shut.admits(got.cookie, got.key)
+    assert shut.exchange(link, "mine", LINK_LIVES) is None
+    assert shut.exchange(link, "", 2.0) is None
+
+
 def test_only_the_newest_links_and_sessions_count() -> None:
     shut = door()
     links = [shut.new_link(0.0) for _ in range(MOST_LINKS + 1)]
-    assert shut.exchange(links[0], 0.0) is None
+    assert shut.exchange(links[0], "mine", 0.0) is None
     sessions = []
     for _ in range(MOST_SESSIONS + 1):
-        session = shut.exchange(shut.new_link(0.0), 0.0)
+        session = shut.exchange(shut.new_link(0.0), "mine", 0.0)
         assert session is not None
         sessions.append(session)
     assert [shut.knows(session.cookie) for session in sessions] == [False] + [True] * MOST_SESSIONS
@@ -77,7 +89,7 @@ def test_only_the_newest_links_and_sessions_count() -> None:
 
 def test_a_session_shows_no_secret() -> None:
     shut = door()
-    session = shut.exchange(shut.new_link(0.0), 0.0)
+    session = shut.exchange(shut.new_link(0.0), "mine", 0.0)
     assert "secret" not in repr(session)
 
 

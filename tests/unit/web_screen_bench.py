@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -43,10 +44,15 @@ def origin(screen: WebScreen) -> dict[str, str]:
     return {"Origin": screen.url.rstrip("/")}
 
 
+def knock(link: str) -> dict[str, str]:
+    """What the page sends for a link."""
+    return {"token": link.partition("#")[2], "attempt": secrets.token_hex(16)}
+
+
 async def sign_in(screen: WebScreen, browser: ClientSession, link: str | None = None) -> str:
     """Exchange a link for the cookie; gives the key."""
-    token = (link or screen.new_link()).partition("#")[2]
-    async with browser.post(screen.url + "session", json={"token": token}, headers=origin(screen)) as answer:
+    sent = knock(link or screen.new_link())
+    async with browser.post(screen.url + "session", json=sent, headers=origin(screen)) as answer:
         assert answer.status == 200, await answer.text()
         return str((await answer.json())["key"])
 
