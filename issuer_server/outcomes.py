@@ -1,4 +1,4 @@
-"""The outcome for the reader (S24, S43), made from stored hashes: at any time the same, to be signed again."""
+"""The outcome for the reader (S24, S43), made from stored hashes: at any time the same, to be signed anew."""
 
 from __future__ import annotations
 
