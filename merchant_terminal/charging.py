@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from merchant_terminal.errors import NotChargedError, ProblemError, UnreachableError
+from merchant_terminal.errors import NeverSentError, ProblemError, UnreachableError
 from merchant_terminal.issuer_api import IssuerApi
 from merchant_terminal.payment import Charge, Payment
 from merchant_terminal.receipt import moment
@@ -89,7 +89,7 @@ async def settle_charge(api: IssuerApi, held: Held, show: Callable[[str], None])
     except UnreachableError as failure:
         if failure.never_sent and asking.done() and asking.exception() is failure and not held.taken_up:
             held.answered()
-            raise NotChargedError(str(failure)) from None
+            raise NeverSentError(str(failure)) from None
         raise
     finally:
         if not asking.done():

@@ -1,4 +1,4 @@
-"""The command `merchant-terminal`: login, charge, status, cancel, refund, list, listen."""
+"""The command `merchant-terminal`: login, charge, status, cancel, refund, refunds, list, listen."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import IntEnum
 
 from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
-from merchant_terminal.errors import IssuerError, NotChargedError, ProblemError
+from merchant_terminal.errors import IssuerError, ProblemError
+from merchant_terminal.failures import Exit, Failure, failure_of, interrupted
 from merchant_terminal.issuer_api import ApiKey, IssuerApi, Retry, RetryPolicy, check_issuer_url
 from merchant_terminal.listening import listen
-from merchant_terminal.listing import payment_document, refund_document, summary
+from merchant_terminal.listing import payment_document, refund_document, refund_line, summary
 from merchant_terminal.payment import Charge, Payment
 from merchant_terminal.receipt import receipt, refunded_money
-from merchant_terminal.refunding import hold_refund
+from merchant_terminal.refunding import claim as claim_refund
+from merchant_terminal.refunding import settle_refund
 from merchant_terminal.sentences import problem_sentence, reason_sentence
 from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
 from merchant_terminal.status_line import StatusLine
@@ -32,16 +33,6 @@ from protocol.identifiers import check_payment_id, parse_phone_number
 from protocol.messages import LONGEST_ORDER
 from protocol.money import currency, format_money, parse_amount
 from protocol.text import check_shown_text
-
-
-class Exit(IntEnum):
-    """Exit statuses, the same for every command."""
-
-    COMPLETED = 0
-    NOT_SETTLED = 1
-    BAD_INPUT = 2
-    UNKNOWN = 3
-
 
 EXIT_TEXT = """\
 exit status:
@@ -111,13 +102,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     refund.add_argument("payment", metavar="ID", help="pay_…")
     refund.add_argument("--amount", help="as people write it: 1200 or 12.50 (default: all that is left)")
+    refunds = commands.add_parser("refunds", parents=[shared], help="show what was given back of a payment")
+    refunds.add_argument("payment", metavar="ID", help="pay_…")
     listing = commands.add_parser("list", parents=[shared], help="show the latest payments")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (1 to 100, default 20)")
     listen = commands.add_parser(
         "listen", parents=[shared], help="show the issuer's webhooks as they arrive, for development"
     )
     listen.add_argument("--port", type=int, default=8490, help="on this machine (default: %(default)s)")
-    listing.add_argument("--cursor", metavar="TEXT", help="where the last list ended")
+    for several in (listing, refunds):
+        several.add_argument("--cursor", metavar="TEXT", help="where the last list ended")
     return parser
 
 
@@ -126,46 +120,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return asyncio.run(_run(arguments))
-    except InputError as error:
-        return _fail(arguments, Exit.BAD_INPUT, "refused", error.code, str(error))
-    except ProblemError as problem:
-        request = f" (request {problem.request_id})" if problem.request_id else ""
-        sentence = problem_sentence(problem.code, problem.detail) + request
-        return _fail(arguments, Exit.BAD_INPUT, "refused", problem.code, sentence)
-    except NotChargedError as error:
-        message = f"{_sentence(error)} Nothing was charged. Is this machine online, and the address right?"
-        return _fail(arguments, Exit.UNKNOWN, "not_charged", "issuer_unreachable", message)
-    except IssuerError as error:
-        return _fail(
-            arguments, Exit.UNKNOWN, "unknown", "issuer_unreachable", _outcome_unknown(arguments, error)
-        )
+    except (InputError, IssuerError) as error:
+        return _say(arguments, failure_of(arguments.command, error))
     except KeyboardInterrupt:
         if arguments.command == "listen":
             return Exit.COMPLETED
-        message = _outcome_unknown(arguments, "you left before the answer")
-        return _fail(arguments, Exit.UNKNOWN, "unknown", "interrupted", message)
-
-
-def _sentence(why: object) -> str:
-    text = str(why)
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _outcome_unknown(arguments: argparse.Namespace, why: object) -> str:
-    sentence = _sentence(why)
-    if arguments.command == "charge":
-        return (
-            f"{sentence}\nWhether the customer was charged is NOT KNOWN. Give the same command again: it "
-            "asks about this very payment and does not charge twice. Or look with `merchant-terminal list`."
-        )
-    if arguments.command == "refund":
-        return (
-            f"{sentence}\nWhether the money was given back is NOT KNOWN. Give the same command again: it "
-            "asks about this very refund and does not refund twice."
-        )
-    if arguments.command == "login":
-        return f"{sentence} Nothing was saved: try again when the issuer can be reached."
-    return f"{sentence} Try again in a moment."
+        return _say(arguments, interrupted(arguments.command))
 
 
 async def _run(arguments: argparse.Namespace) -> int:
@@ -174,7 +134,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         return await _login(arguments, places)
     if arguments.command == "listen":
         return await _listen(arguments)
-    if arguments.command in ("status", "cancel", "refund"):
+    if arguments.command in ("status", "cancel", "refund", "refunds"):
         check_payment_id(arguments.payment)  # a slip of the hand is said before anything else may be wrong
     settings = load_settings(places)
     key = load_key(places)
@@ -199,6 +159,8 @@ async def _run(arguments: argparse.Namespace) -> int:
                     return await _cancel(arguments, api, line)
                 case "refund":
                     return await _refund(arguments, places, api, line)
+                case "refunds":
+                    return await _refunds(arguments, api, line)
                 case _:
                     return await _list(arguments, api, line)
 
@@ -305,21 +267,13 @@ async def _cancel(arguments: argparse.Namespace, api: IssuerApi, line: StatusLin
 
 async def _refund(arguments: argparse.Namespace, places: Places, api: IssuerApi, line: StatusLine) -> int:
     payment_id = check_payment_id(arguments.payment)
-    line.show("asking the issuer")
-    payment = await api.payment(payment_id)
-    amount = None if arguments.amount is None else parse_amount(arguments.amount, payment.amount.currency)
-    held = hold_refund(places.unanswered, payment_id, amount)
+    held, amount = await claim_refund(api, places.unanswered, payment_id, arguments.amount, line.show)
     if held.taken_up:
         line.keep(
             "The same refund was sent before and its answer never came back. Asking about that one again."
         )
     line.show("refunding")
-    try:
-        refund = await api.refund(payment_id, amount, held.key)
-    except ProblemError as problem:
-        if problem.code != "unauthorized":  # with it an earlier attempt may still have gone through
-            held.answered()
-        raise
+    refund = await settle_refund(api, payment_id, amount, held)
     payment = await api.payment(payment_id)
     await line.close()
     if arguments.json:
@@ -334,6 +288,26 @@ async def _refund(arguments: argparse.Namespace, places: Places, api: IssuerApi,
         of = f"{format_money(refunded_money(payment))} of {format_money(payment.amount)}"
         print(f"{format_money(refund.amount)} refunded: {refund.id}\nRefunded so far: {of}.", flush=True)
     held.answered()
+    return Exit.COMPLETED
+
+
+async def _refunds(arguments: argparse.Namespace, api: IssuerApi, line: StatusLine) -> int:
+    line.show("asking the issuer")
+    page = await api.refunds(check_payment_id(arguments.payment), limit=100, cursor=arguments.cursor)
+    await line.close()
+    if arguments.json:
+        document = {
+            "refunds": [refund_document(each) for each in page.refunds],
+            "next_cursor": page.next_cursor,
+        }
+        print(json.dumps(document, ensure_ascii=False))
+        return Exit.COMPLETED
+    if not page.refunds:
+        print("No refunds of this payment.")
+    for refund in page.refunds:
+        print(refund_line(refund))
+    if page.next_cursor:
+        print(f"Older ones: merchant-terminal refunds {arguments.payment} --cursor {page.next_cursor}")
     return Exit.COMPLETED
 
 
@@ -377,16 +351,15 @@ def _print_json(completed: bool | None, payment: Payment, *, taken_up_again: boo
     print(json.dumps(document, ensure_ascii=False), flush=True)
 
 
-def _fail(arguments: argparse.Namespace, status: Exit, outcome: str, code: str, message: str) -> int:
+def _say(arguments: argparse.Namespace, failure: Failure) -> int:
     if arguments.json:
-        print(
-            json.dumps({"outcome": outcome, "error": {"code": code, "message": message}}, ensure_ascii=False)
-        )
+        error = {"code": failure.code, "message": failure.message}
+        print(json.dumps({"outcome": failure.outcome, "error": error}, ensure_ascii=False))
     else:
         # Ctrl-C leaves "^C" on the line.
         with suppress(OSError):
-            paragraphs = f"merchant-terminal: {message}".splitlines()
+            paragraphs = f"merchant-terminal: {failure.message}".splitlines()
             # Not at a hyphen: who copies `merchant-terminal login` must get it whole.
             lines = [textwrap.fill(each, 78, break_on_hyphens=False) for each in paragraphs]
             print("\n".join(lines), file=sys.stderr)
-    return status
+    return failure.status

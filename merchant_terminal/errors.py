@@ -22,8 +22,8 @@ class UnreachableError(IssuerError):
         """Seconds that the issuer wants us to wait before we ask again."""
 
 
-class NotChargedError(IssuerError):
-    """The issuer never heard of a charge: no attempt got as far as a connection."""
+class NeverSentError(IssuerError):
+    """The issuer never heard of a charge or a refund: no attempt got as far as a connection."""
 
 
 class NotAnIssuerError(IssuerError):

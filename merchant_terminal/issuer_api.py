@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from merchant_terminal.errors import NotAnIssuerError, ProblemError, UnreachableError
-from merchant_terminal.payment import Charge, Page, Payment, Refund, optional_text
+from merchant_terminal.payment import Charge, Page, Payment, Refund, RefundPage, optional_text
 from protocol.enrolment import is_loopback
 from protocol.errors import InputError
 from protocol.money import Money
@@ -148,15 +148,8 @@ class IssuerApi:
 
     async def payments(self, *, limit: int = 20, cursor: str | None = None) -> Page:
         """The merchant's payments, newest first."""
-        path = f"/v1/payments?limit={limit}"
-        if cursor is not None:
-            path += f"&cursor={quote(cursor, safe='')}"
-        answer = await self._call("GET", path)
-        if not isinstance(answer, dict) or not isinstance(answer.get("payments"), list):
-            raise NotAnIssuerError("the issuer's answer is not a list of payments")
-        return Page(
-            tuple(Payment.parse(each) for each in answer["payments"]), optional_text(answer, "next_cursor")
-        )
+        found, cursor = await self._page("/v1/payments", "payments", limit, cursor)
+        return Page(tuple(Payment.parse(each) for each in found), cursor)
 
     async def cancel(self, payment_id: str) -> Payment:
         """Cancel, and return the payment as it then stands: it may have completed a moment before."""
@@ -167,6 +160,23 @@ class IssuerApi:
         path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
         document = {} if amount is None else {"amount": amount.minor}
         return Refund.parse(await self._call("POST", path, document, {"Idempotency-Key": idempotency_key}))
+
+    async def refunds(self, payment_id: str, *, limit: int = 20, cursor: str | None = None) -> RefundPage:
+        """A payment's refunds, newest first."""
+        path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
+        found, cursor = await self._page(path, "refunds", limit, cursor)
+        return RefundPage(tuple(Refund.parse(each) for each in found), cursor)
+
+    async def _page(
+        self, path: str, name: str, limit: int, cursor: str | None
+    ) -> tuple[list[object], str | None]:
+        path += f"?limit={limit}"
+        if cursor is not None:
+            path += f"&cursor={quote(cursor, safe='')}"
+        answer = await self._call("GET", path)
+        if not isinstance(answer, dict) or not isinstance(found := answer.get(name), list):
+            raise NotAnIssuerError(f"the issuer's answer is not a list of {name}")
+        return found, optional_text(answer, "next_cursor")
 
     async def _call(
         self,

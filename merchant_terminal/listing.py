@@ -29,6 +29,11 @@ def summary(payment: Payment) -> str:
     return f"{when}  {format_money(payment.amount):>16}  {standing}\n    {payment.id}  {order}{why}"
 
 
+def refund_line(refund: Refund) -> str:
+    """A line of a list: when, how much, its id."""
+    return f"{moment(refund.created_at, None)[:19]}  {format_money(refund.amount):>16}  {refund.id}"
+
+
 def webhook_summary(event: WebhookEvent, again: bool) -> str:
     """A webhook as it arrives: what happened, then the payment."""
     what = shown(event.type, 40) + (" (again)" if again else "")

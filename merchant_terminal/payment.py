@@ -96,6 +96,14 @@ class Page:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RefundPage:
+    """A payment's refunds, newest first, and the cursor of the next page if there is one."""
+
+    refunds: tuple[Refund, ...]
+    next_cursor: str | None
+
+
 def _money(document: Mapping[str, object]) -> Money:
     minor = document.get("amount")
     if not isinstance(minor, int) or isinstance(minor, bool):

@@ -21,7 +21,8 @@ from issuer_server import service as issuer_service
 from issuer_server.keys import create_keys
 from issuer_server.payment import Deadlines
 from issuer_server.settings import Settings
-from merchant_terminal.cli import Exit, main
+from merchant_terminal.cli import main
+from merchant_terminal.failures import Exit
 from merchant_terminal.sentences import PROBLEM_SENTENCES
 from protocol.identifiers import IssuerId
 

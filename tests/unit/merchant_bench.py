@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from merchant_terminal.cli import Exit, main
+from merchant_terminal.cli import main
+from merchant_terminal.failures import Exit
 
 KEY = "merchant-key-0123456789abcdefghijklmnop"
 CHARGE = (
@@ -50,6 +51,7 @@ class FakeIssuer:
         application.router.add_get("/v1/payments/{id}", self._read)
         application.router.add_post("/v1/payments/{id}/cancel", self._cancel)
         application.router.add_post("/v1/payments/{id}/refunds", self._refund)
+        application.router.add_get("/v1/payments/{id}/refunds", self._list_refunds)
         return application
 
     @web.middleware
@@ -110,6 +112,11 @@ class FakeIssuer:
             return problem(409, "payment_over")
         payment.update(status="not_settled", reason="cancelled_by_merchant")
         return web.json_response(payment)
+
+    async def _list_refunds(self, request: web.Request) -> web.StreamResponse:
+        of = [each for each in self.refunds.values() if each["payment_id"] == request.match_info["id"]]
+        page = [each for each in of[::-1] if each["id"] != request.query.get("cursor")][:100]
+        return web.json_response({"refunds": page, "next_cursor": page[-1]["id"] if len(page) > 1 else None})
 
     async def _refund(self, request: web.Request) -> web.StreamResponse:
         payment, body = self.payments[request.match_info["id"]], await request.json()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from merchant_terminal.cli import Exit
+from merchant_terminal.failures import Exit
 from tests.unit import merchant_bench
 from tests.unit.merchant_bench import (
     CHARGE,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from merchant_terminal.cli import Exit
+from merchant_terminal.failures import Exit
 from merchant_terminal.refunding import hold_refund
 from protocol.money import currency, parse_amount
 from tests.unit import merchant_bench
@@ -16,6 +16,7 @@ from tests.unit.merchant_bench import (
     CHARGE,
     PAID,
     FakeIssuer,
+    point_nowhere,
     run,
     unanswered,
 )
@@ -31,6 +32,10 @@ async def paid_payment(ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixt
     assert await run(shop, *CHARGE) == Exit.COMPLETED
     capsys.readouterr()
     return next(iter(ready.payments))
+
+
+def point_back(shop: Path, issuer: FakeIssuer) -> None:
+    shop.write_text(f'issuer = "{issuer.url}"\n')
 
 
 async def test_refund_a_part_and_then_the_rest(
@@ -68,6 +73,60 @@ async def test_a_refund_whose_answer_is_lost_is_not_made_twice(
     assert "Refunded so far: USD 1.00" in out
     assert await run(shop, "refund", payment, "--amount", "1") == Exit.COMPLETED
     assert "Refunded so far: USD 2.00" in capsys.readouterr().out, "a new refund, now that the first is told"
+
+
+async def test_a_refund_that_never_left_is_none_and_one_that_may_have_stays_open(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    monkeypatch.setenv("MERCHANT_TERMINAL_PATIENCE", "0")
+    point_nowhere(shop)
+    assert await run(shop, "refund", payment) == Exit.UNKNOWN
+    assert "Nothing was given back" in (err := " ".join(capsys.readouterr().err.split()))
+    assert "NOT KNOWN" not in err
+    assert await run(shop, "refund", payment, "--json") == Exit.UNKNOWN
+    assert json.loads(capsys.readouterr().out)["outcome"] == "not_refunded"
+    point_back(shop, ready)
+    ready.mishaps, ready.retry_after = [("/refunds", 429)], "3600"
+    assert await run(shop, "refund", payment) == Exit.UNKNOWN
+    assert "Nothing was given back" in capsys.readouterr().err
+    assert unanswered(shop) == []
+    ready.mishaps = [("/refunds", None)]
+    assert await run(shop, "refund", payment) == Exit.UNKNOWN
+    point_nowhere(shop)
+    capsys.readouterr()
+    assert await run(shop, "refund", payment) == Exit.UNKNOWN
+    assert "NOT KNOWN" in capsys.readouterr().err, "the one before may have gone through"
+    assert len(unanswered(shop)) == 1
+
+
+async def test_a_merchant_blocked_after_a_lost_answer_keeps_the_refund_open(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    ready.mishaps = [("/refunds", None), ("/refunds", 403)]
+    assert await run(shop, "refund", payment) == Exit.BAD_INPUT
+    assert len(ready.refunds) == len(unanswered(shop)) == 1
+
+
+async def test_the_refunds_of_a_payment_are_listed(
+    ready: FakeIssuer, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = await paid_payment(ready, shop, capsys)
+    assert await run(shop, "refunds", payment) == Exit.COMPLETED
+    assert "No refunds" in capsys.readouterr().out
+    assert await run(shop, "refund", payment, "--amount", "2.50") == Exit.COMPLETED
+    assert await run(shop, "refund", payment, "--amount", "1") == Exit.COMPLETED
+    capsys.readouterr()
+    assert await run(shop, "refunds", payment) == Exit.COMPLETED
+    newest, older, more = capsys.readouterr().out.splitlines()
+    assert ("USD 1.00" in newest, "USD 2.50" in older) == (True, True)
+    cursor = more.split()[-1]
+    assert more == f"Older ones: merchant-terminal refunds {payment} --cursor {cursor}"
+    assert await run(shop, "refunds", payment, "--cursor", cursor, "--json") == Exit.COMPLETED
+    told = json.loads(capsys.readouterr().out)
+    assert [each["amount_text"] for each in told["refunds"]] == ["USD 1.00"]
+    assert await run(shop, "refunds", "pay_x") == Exit.BAD_INPUT
 
 
 async def test_two_windows_share_one_refund(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from issuer_server.webhooks import signature_headers
 from merchant_terminal import webhooks
-from merchant_terminal.cli import Exit, main
+from merchant_terminal.cli import main
+from merchant_terminal.failures import Exit
 from merchant_terminal.listening import listener
 from merchant_terminal.webhooks import WebhookError, WebhookEvent, WebhookSecret, verify
 from protocol.errors import InputError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from merchant_terminal.cli import Exit, main
+from merchant_terminal.cli import main
+from merchant_terminal.failures import Exit
 from merchant_terminal.listing import summary
 from merchant_terminal.payment import Payment
 from merchant_terminal.sentences import REASON_SENTENCES, reason_sentence
