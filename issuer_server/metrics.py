@@ -36,6 +36,8 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 NO_REASON: Final = "none"
 LIMITS: Final[Mapping[str, str]] = {"rate_limited": "merchant", "too_many_calls": "phone"}
 """Of a problem's code, the limit that was met."""
+FAULTS: Final = ("internal_error", "storage_unavailable", "keys_unavailable")
+"""Codes of problems that are the issuer's own, and worth an alert."""
 
 _PERSONS_SECONDS = (2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 _WORK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -201,6 +203,8 @@ class Metrics(Observer):
             self._webhooks.labels(result)
         for limit in LIMITS.values():
             self._limited.labels(limit)
+        for code in FAULTS:
+            self._problems.labels(code)
         # A payment comes by here some forty times: what takes its labels each time costs twice as much.
         self._steps = {effect: self._step_seconds.labels(effect.name.lower()) for effect in Effect}
         self._commits = {

@@ -158,7 +158,7 @@ def _problem(status: int, codes: Sequence[str]) -> Document:
         "description": ", ".join(codes),
         "headers": {
             "X-Request-Id": {"schema": {"type": "string"}},
-            **(_WAIT_HEADER if status == 429 else {}),
+            **(_WAIT_HEADER if status in (429, 503) else {}),
         },
         "content": {"application/problem+json": {"schema": schema}},
     }

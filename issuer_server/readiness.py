@@ -44,7 +44,7 @@ class Readiness:
     async def check(self) -> None:
         """Raises Problem (503: issuer_stopping, storage_unavailable, keys_unavailable) unless all is well."""
         if self._application.stopping:
-            raise Problem(503, "issuer_stopping", "The issuer is being restarted.")
+            raise Problem(503, "issuer_stopping", "The issuer is being restarted.", {"Retry-After": "5"})
         async with self._looking:
             if self._ready_at is not None and self._timer() - self._ready_at < ANSWER_HOLDS:
                 return

@@ -49,7 +49,8 @@ function answersTable(operation) {
   const table = make("table");
   for (const [status, answer] of Object.entries(operation.responses)) {
     const row = make("tr");
-    row.append(make("th", status, { scope: "row" }), make("td", answer.description));
+    const document = answer.content && answer.content["application/json"];
+    row.append(make("th", status, { scope: "row" }), make("td", document ? describe(document.schema) : answer.description));
     table.append(row);
   }
   return table;
@@ -136,6 +137,14 @@ function draw(api) {
       operations.append(section);
     }
   }
+  const webhooks = make("section", "", { id: "webhooks" });
+  contents.append(make("a", "webhooks", { href: "#webhooks" }));
+  webhooks.append(make("h2", "Webhooks"));
+  for (const [name, item] of Object.entries(api.webhooks)) {
+    const schema = item.post.requestBody.content["application/json"].schema;
+    webhooks.append(make("h3", name), make("p", `${describe(schema)}. ${item.post.summary}`));
+  }
+  operations.append(webhooks);
   const schemas = make("section");
   schemas.append(make("h2", "What is sent and answered"));
   for (const name of Object.keys(api.components.schemas)) {

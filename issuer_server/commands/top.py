@@ -30,6 +30,8 @@ from protocol.errors import InputError
 _ANSWER_WITHIN: Final = 2.0
 _LARGEST_PAGE: Final = 4 * 2**20
 _HOUR: Final = 3600.0
+_COLUMNS: Final = 130
+"""Where no terminal says: a payment's line goes in whole, its id is at the end."""
 _OFF: Final = "Put [metrics] into the settings and restart: phones, latencies and load are shown then."
 _SILENT: Final = "The metrics do not answer: see `issuer-server doctor`."
 # Alternate screen and cursor, as xterm has them (and every terminal since).
@@ -58,7 +60,7 @@ async def top_command(arguments: argparse.Namespace) -> None:
         print(json.dumps(asdict(await watcher.look()), ensure_ascii=False, indent=2))
         return
     if arguments.once or not sys.stdout.isatty():
-        print("\n".join(lines(await watcher.look(), *shutil.get_terminal_size((110, 40)))))
+        print("\n".join(lines(await watcher.look(), *shutil.get_terminal_size((_COLUMNS, 40)))))
         return
     quit_asked = asyncio.Event()
     with _screen(quit_asked):

@@ -10,6 +10,12 @@ from issuer_server.openapi import OPENAPI
 from tests.unit.issuer_bench import API_KEY, PHONE
 from tests.unit.issuer_house import house
 
+LINES = """cells => cells.map(cell => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return text.getClientRects().length;
+})"""
+
 
 async def test_a_developer_reads_and_tries_the_api(browser, tmp_path: Path) -> None:
     async with house(tmp_path) as home:
@@ -29,6 +35,11 @@ async def test_a_developer_reads_and_tries_the_api(browser, tmp_path: Path) -> N
         found = await Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
         assert said == []
+        events = await page.locator("section#webhooks h3").all_inner_texts()
+        assert events == list(OPENAPI["webhooks"])
+        assert await page.locator("section#showPayment").get_by_text("Payment", exact=True).count() == 1
+        lines = await page.locator("section#createPayment th").evaluate_all(LINES)
+        assert set(lines) == {1}, "no status is broken in two"
 
         section = page.locator("section#createPayment")
         await section.get_by_role("button", name="Send").click()

@@ -18,6 +18,7 @@ from tests.unit.issuer_bench import PAN, PHONE
 from tests.unit.issuer_house import House, house
 
 WATCHED: dict[str, Any] = {"metrics": MetricsSettings(port=0)}
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "issuer-operations.md").read_text("utf-8")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -131,3 +132,33 @@ async def test_the_listener_is_its_own_and_off_unless_wanted(tmp_path: Path) -> 
                 assert (answer.status, await answer.json()) == (200, {"status": status})
         async with home.http.get(home.issuer.operator_url + "/v1/payments") as answer:
             assert answer.status == 404
+
+
+async def test_the_alerts_and_the_table_of_the_guide_name_what_is_there_from_the_start(
+    tmp_path: Path,
+) -> None:
+    """A counter that appears with its first event has not grown: an alert on it would miss that one."""
+    async with house(tmp_path, **WATCHED) as home:
+        text = await page(home)
+    found = samples(text)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    alerts = re.search(r"Worth an alert:\n\n```\n(.*?)```", GUIDE, re.DOTALL)
+    assert alerts
+    named = re.findall(r"(blind_relay_\w+)(?:\{([^}]*)\})?", alerts[1])
+    assert len(named) >= 5
+    for name, matchers in named:
+        wanted = re.findall(r'(\w+)(=~?)"([^"]*)"', matchers)
+        assert len(wanted) == matchers.count("="), matchers
+        for value in [""] if not wanted else wanted[-1][2].split("|"):
+            told = {label: value if sign == "=~" else text for label, sign, text in wanted}
+            assert any(sample == name and told.items() <= dict(labels).items() for sample, labels in found), (
+                name,
+                told,
+            )
+    [table] = re.findall(r"\| name \(`blind_relay_`.*?\n((?:\|.*\n)+)", GUIDE)
+    rows = re.findall(r"`(\w+)(?:\{([\w,]+)\})?`", "".join(row.split("|")[1] for row in table.splitlines()))
+    assert len(rows) >= 15
+    for name, labels in rows:
+        family = families["blind_relay_" + name.removesuffix("_total")]
+        told = [set(sample.labels) - {"le"} for sample in family.samples]
+        assert all(not labels or labelled == set(labels.split(",")) for labelled in told), name
