@@ -115,12 +115,11 @@ async def add_merchant(
 
 
 async def replace_api_key(
-    table: KeyTable, merchant_id: MerchantId, random: RandomBytes, now: float, overlap: float, operator: str
+    store: Administration, merchant_id: MerchantId, random: RandomBytes, now: float, overlap: float
 ) -> str:
     """The merchant's new API key; for `overlap` seconds the one before works as well. Raises NotFound."""
     api_key = bearer_secret("brm", random(API_KEY_SIZE))
-    entry = AuditEntry(operator, "replace api key", merchant_id, now)
-    await table.replace_api_key(merchant_id, secret_digest(api_key), now + overlap, entry)
+    await store.replace_api_key(merchant_id, secret_digest(api_key), now + overlap)
     return api_key
 
 

@@ -8,10 +8,8 @@ from issuer_server import administration
 from issuer_server.cards import DEFAULT_PIN_TRIES
 from issuer_server.commands import pins
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
-from issuer_server.commands.operator import operator_name
 from issuer_server.commands.output import print_fields, print_rows, status
 from issuer_server.commands.secret_input import card_and_pin
-from issuer_server.storage.key_records import AuditEntry
 from protocol.identifiers import check_card_id, check_cardholder_id
 
 
@@ -89,9 +87,7 @@ async def set_blocked(arguments: argparse.Namespace) -> None:
     """Block or unblock; a payment in flight with a card just blocked does not settle."""
     card_id = check_card_id(arguments.id)
     async with open_desk(arguments) as desk:
-        action = "block card" if arguments.blocked else "unblock card"
-        entry = AuditEntry(operator_name(), action, card_id, desk.now)
-        await desk.storage.keys.set_card_blocked(card_id, arguments.blocked, entry)
+        await desk.storage.set_card_blocked(card_id, arguments.blocked)
     print_fields({"id": card_id, "status": status(arguments.blocked)}, arguments.json)
 
 

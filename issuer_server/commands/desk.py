@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from issuer_server.administration import RandomBytes
+from issuer_server.commands.operator import operator_name
 from issuer_server.enrolments import IssuerAddress
 from issuer_server.key_opening import open_keys
 from issuer_server.key_ring import KeyRing
 from issuer_server.key_store import KeyPurpose
 from issuer_server.settings import Settings, load_settings
+from issuer_server.storage.key_records import Operator
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.enrolment import check_issuer_url
 from protocol.errors import InputError
@@ -39,8 +41,8 @@ class Desk:
 
     settings: Settings
     storage: SqliteStorage
+    now: float
     random: RandomBytes = field(default=secrets.token_bytes, repr=False)
-    now: float = field(default_factory=time.time)
 
     async def keys(self) -> KeyRing:
         """The issuer's keys; only commands that need them ask, so that others run without."""
@@ -66,10 +68,11 @@ class Desk:
 @asynccontextmanager
 async def open_desk(arguments: argparse.Namespace) -> AsyncIterator[Desk]:
     """The data directory that the command line names, beside a running server or without one."""
-    settings = settings_of(arguments)
-    storage = await SqliteStorage.open_beside_server(settings.database)
+    settings, now = settings_of(arguments), time.time()
+    operator = Operator(operator_name(), now)
+    storage = await SqliteStorage.open_beside_server(settings.database, operator)
     try:
-        yield Desk(settings, storage)
+        yield Desk(settings, storage, now)
     finally:
         await storage.close()
 

@@ -1,4 +1,4 @@
-"""`keys` and `audit`: the issuer's own keys, replaced while it runs, and who did that."""
+"""`keys` and `audit`: the issuer's own keys, replaced while it runs, and who did what as its operator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_parsers(commands: Commands) -> None:
     retire.add_argument(
         "--abandon", action="store_true", help="also where readers or cards need it: they can pay no more"
     )
-    audit = commands.add_parser("audit", help="who rotated keys, reset PINs, blocked cards; latest first")
+    audit = commands.add_parser("audit", help="who did what as the operator; latest first")
     audit.add_argument("--last", type=int, default=ENTRIES_SHOWN, help="how many (default: %(default)s)")
     audit.set_defaults(handler=show_audit)
     for parser in (listing, rotate, retire, audit):
@@ -123,7 +123,7 @@ async def show_audit(arguments: argparse.Namespace) -> None:
         }
         for each in entries
     ]
-    print_rows(rows, arguments.json, "Nothing was rotated, reset or blocked yet.")
+    print_rows(rows, arguments.json, "Nobody has done anything yet.")
 
 
 def _day(stamp: float) -> str:

@@ -7,7 +7,6 @@ import argparse
 from issuer_server import administration
 from issuer_server.commands import webhooks
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
-from issuer_server.commands.operator import operator_name
 from issuer_server.commands.output import print_fields, print_rows, status
 from issuer_server.commands.webhooks import OVERLAP_HOURS, check_overlap_hours
 from issuer_server.ledger import check_trial_balance
@@ -122,7 +121,7 @@ async def replace_key(arguments: argparse.Namespace) -> None:
     merchant_id, hours = check_merchant_id(arguments.id), check_overlap_hours(arguments.overlap_hours)
     async with open_desk(arguments) as desk:
         api_key = await administration.replace_api_key(
-            desk.storage.keys, merchant_id, desk.random, desk.now, hours * 3600.0, operator_name()
+            desk.storage, merchant_id, desk.random, desk.now, hours * 3600.0
         )
     print_fields({"id": merchant_id, "api_key": api_key, "old_key_works_for_hours": hours}, arguments.json)
 

@@ -59,8 +59,7 @@ async def reset_pin(arguments: argparse.Namespace) -> None:
             )
             shown = pin.decode("ascii") if arguments.generate else None
         if arguments.unblock:
-            entry = AuditEntry(operator_name(), "unblock card", card_id, desk.now)
-            await desk.storage.keys.set_card_blocked(card_id, False, entry)
+            await desk.storage.set_card_blocked(card_id, False)
         cards = {each.id: each for each in await desk.storage.cards()}
     fields: dict[str, object] = {"id": card_id, "last_four": card.last_four}
     if shown is not None:

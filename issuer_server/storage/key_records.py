@@ -9,7 +9,7 @@ from typing import Protocol
 
 from issuer_server.key_store import KeyPurpose
 from protocol.errors import InputError
-from protocol.identifiers import CardId, Digest, MerchantId, ReaderId, WebhookEndpointId
+from protocol.identifiers import CardId, Digest, ReaderId, WebhookEndpointId
 
 
 class KeyState(StrEnum):
@@ -72,6 +72,18 @@ class AuditEntry:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who is at the keyboard, by the login name at the machine, and since when."""
+
+    name: str
+    at: float
+
+    def did(self, action: str, subject: str) -> AuditEntry:
+        """A line of theirs."""
+        return AuditEntry(self.name, action, subject, self.at)
+
+
 class KeyTable(Protocol):
     """The versions, and what depends on them. Every method is one transaction."""
 
@@ -122,18 +134,6 @@ class KeyTable(Protocol):
     async def reset_pin(self, card_id: CardId, verifier: bytes, pin_key: int, entry: AuditEntry) -> None:
         """Another PIN, and all its tries; raises NotFound."""
         ...
-
-    async def set_card_blocked(self, card_id: CardId, blocked: bool, entry: AuditEntry) -> None:
-        """As `Administration.set_card_blocked`, and said in the audit log; raises NotFound."""
-        ...
-
-    async def replace_api_key(
-        self, merchant_id: MerchantId, key_digest: Digest, previous_until: float, entry: AuditEntry
-    ) -> None:
-        """Another API key of a merchant; the one before is good until then. Raises NotFound."""
-        ...
-
-    async def audit(self, entry: AuditEntry) -> None: ...
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:
         """Latest first."""

@@ -260,9 +260,18 @@ class Watched(Protocol):
 
 
 class Administration(Protocol):
-    """What the administration command needs. Additions raise AlreadyExists or NotFound."""
+    """What the administration command needs. Additions raise AlreadyExists or NotFound.
+
+    Whatever is changed stands in the audit log, where the storage was opened in an operator's name.
+    """
 
     async def add_merchant(self, new: NewMerchant, now: float) -> None: ...
+
+    async def replace_api_key(
+        self, merchant_id: MerchantId, key_digest: Digest, previous_until: float
+    ) -> None:
+        """Another API key of a merchant; the one before is good until then. Raises NotFound."""
+        ...
 
     async def add_cardholder(self, new: NewCardholder, now: float) -> None: ...
 

@@ -169,7 +169,7 @@ def test_a_pin_is_reset_from_a_pipe_or_made_and_shown_once(issuer, tmp_path):
     database.close()
     assert len({before, typed, made}) == 3
     assert "shown this once" in out
-    told = [(each["action"], each["subject"]) for each in issuer.json("audit")]
+    told = [(each["action"], each["subject"]) for each in issuer.json("audit", "--last", "2")]
     assert told == [("reset pin", card)] * 2
     assert all(each["operator"] for each in issuer.json("audit", "--last", "1"))
     with closing(sqlite3.connect(tmp_path / "data" / "issuer.db")) as database:
@@ -183,7 +183,7 @@ def test_a_pin_that_is_none_changes_nothing(issuer, pin):
     status, _, err = issuer("card", "reset-pin", card, stdin=f"{pin}\n")
     assert status == 1
     assert "4 to 12 digits" in err
-    assert issuer.json("audit") == []
+    assert "reset pin" not in [each["action"] for each in issuer.json("audit")]
 
 
 def test_a_blocked_card_stays_blocked_unless_told(issuer):
@@ -194,7 +194,7 @@ def test_a_blocked_card_stays_blocked_unless_told(issuer):
     assert issuer.json("card", "reset-pin", card, "--unblock", stdin="4321\n")["status"] == "active"
     issuer.json("card", "block", card)
     issuer.json("card", "unblock", card)
-    actions = [each["action"] for each in issuer.json("audit")]
+    actions = [each["action"] for each in issuer.json("audit", "--last", "5")]
     assert actions == ["unblock card", "block card", "unblock card", "reset pin", "reset pin"]
     unknown = "crd_" + "a" * 26
     assert "card list" in issuer("card", "reset-pin", unknown, stdin="4321\n")[2]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from issuer_server.observing import NOBODY, Observer
 from issuer_server.payment import PaymentState
-from issuer_server.storage.key_records import SealedSecret
+from issuer_server.storage.key_records import Operator
 from issuer_server.storage.migrations import migrations
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import (
     NO_CHANGES,
-    Balance,
     CardholderRecord,
     CardRecord,
     Created,
@@ -21,13 +20,8 @@ from issuer_server.storage.records import (
     HoldResult,
     IdempotencyClaim,
     MerchantRecord,
-    NewCard,
-    NewCardholder,
-    NewEnrolmentCode,
-    NewMerchant,
     NewPayment,
     NewRefund,
-    NewWebhookEndpoint,
     Outbox,
     PaymentChanges,
     PaymentRecord,
@@ -35,9 +29,8 @@ from issuer_server.storage.records import (
     RefundRecord,
     Replayed,
     SettleResult,
-    WebhookEndpoint,
 )
-from issuer_server.storage.sqlite import administration, directory, ledger, payments, refunds, webhooks
+from issuer_server.storage.sqlite import directory, payments, refunds, webhooks
 from issuer_server.storage.sqlite.connection import (
     check_up_to_date,
     connect,
@@ -48,6 +41,7 @@ from issuer_server.storage.sqlite.connection import (
 from issuer_server.storage.sqlite.group_commit import Batching, GroupCommit
 from issuer_server.storage.sqlite.keys import SqliteKeyTable
 from issuer_server.storage.sqlite.lost_commits import check_log_is_whole, check_unless_served
+from issuer_server.storage.sqlite.operating import SqliteAdministration
 from issuer_server.storage.sqlite.payments import milliseconds
 from issuer_server.storage.sqlite.undelivered import SqliteUndelivered
 from protocol.identifiers import (
@@ -63,19 +57,22 @@ from protocol.identifiers import (
     RefundId,
     WebhookEndpointId,
 )
-from protocol.money import Money
 
 
-class SqliteStorage:
+class SqliteStorage(SqliteAdministration):
     """All of the port's protocols. Made by `open` or `open_beside_server`."""
 
     def __init__(
-        self, path: Path, writer: GroupCommit, reader: GroupCommit, lock: sqlite3.Connection | None
+        self,
+        path: Path,
+        writer: GroupCommit,
+        reader: GroupCommit,
+        lock: sqlite3.Connection | None,
+        operator: Operator | None,
     ) -> None:
+        super().__init__(writer, reader, operator)
         self.keys = SqliteKeyTable(path, writer, reader)
         self.undelivered = SqliteUndelivered(writer, reader)
-        self._writer = writer
-        self._reader = reader
         self._lock = lock
 
     @classmethod
@@ -93,14 +90,21 @@ class SqliteStorage:
             raise
 
     @classmethod
-    async def open_beside_server(cls, path: Path) -> SqliteStorage:
-        """For the administration command, server or no server; changes no schema; raises StorageError."""
+    async def open_beside_server(cls, path: Path, operator: Operator | None = None) -> SqliteStorage:
+        """For the administration command, server or no server; changes no schema; raises StorageError.
+
+        What is then done to the database stands in its audit log as the operator's.
+        """
         check_unless_served(path)
-        return cls._start(path, None)
+        return cls._start(path, None, operator=operator)
 
     @classmethod
     def _start(
-        cls, path: Path, lock: sqlite3.Connection | None, observer: Observer = NOBODY
+        cls,
+        path: Path,
+        lock: sqlite3.Connection | None,
+        observer: Observer = NOBODY,
+        operator: Operator | None = None,
     ) -> SqliteStorage:
         if lock is None and not path.exists():
             raise StorageError(f"there is no database at {path}: run `issuer-server init` first")
@@ -119,6 +123,7 @@ class SqliteStorage:
             GroupCommit(connection, Batching.WRITE, observer),
             GroupCommit(reading, Batching.READ, observer),
             lock,
+            operator,
         )
 
     async def close(self) -> None:
@@ -265,96 +270,6 @@ class SqliteStorage:
             )
         )
 
-    # What Administration asks for.
-
-    async def add_merchant(self, new: NewMerchant, now: float) -> None:
-        await self._writer.submit(
-            lambda connection: administration.add_merchant(connection, new, milliseconds(now))
-        )
-
-    async def add_cardholder(self, new: NewCardholder, now: float) -> None:
-        await self._writer.submit(
-            lambda connection: administration.add_cardholder(connection, new, milliseconds(now))
-        )
-
-    async def add_card(self, new: NewCard, now: float) -> None:
-        await self._writer.submit(
-            lambda connection: administration.add_card(connection, new, milliseconds(now))
-        )
-
-    async def add_enrolment_code(self, new: NewEnrolmentCode) -> None:
-        await self._writer.submit(lambda connection: administration.add_enrolment_code(connection, new))
-
-    async def fund(self, cardholder_id: CardholderId, money: Money, now: float) -> None:
-        await self._writer.submit(
-            lambda connection: administration.fund(connection, cardholder_id, money, milliseconds(now))
-        )
-
-    async def set_merchant_blocked(self, merchant_id: MerchantId, blocked: bool) -> None:
-        await self._set_blocked("merchant", merchant_id, blocked)
-
-    async def set_cardholder_blocked(self, cardholder_id: CardholderId, blocked: bool) -> None:
-        await self._set_blocked("cardholder", cardholder_id, blocked)
-
-    async def set_card_blocked(self, card_id: CardId, blocked: bool) -> None:
-        await self._writer.submit(
-            lambda connection: administration.set_card_blocked(connection, card_id, blocked)
-        )
-
-    async def set_handset_blocked(self, handset_id: HandsetId, blocked: bool) -> None:
-        await self._set_blocked("handset", handset_id, blocked)
-
-    async def set_reader_blocked(self, reader_id: ReaderId, blocked: bool) -> None:
-        await self._set_blocked("reader", reader_id, blocked)
-
-    async def _set_blocked(self, what: str, key: str | bytes, blocked: bool) -> None:
-        await self._writer.submit(
-            lambda connection: administration.set_blocked(connection, what, key, blocked)
-        )
-
-    async def unblock_merchant(self, cardholder_id: CardholderId, merchant_id: MerchantId) -> None:
-        await self._writer.submit(
-            lambda connection: administration.unblock_merchant(connection, cardholder_id, merchant_id)
-        )
-
-    async def blocked_merchants(self, cardholder_id: CardholderId) -> list[MerchantRecord]:
-        return await self._reader.submit(
-            lambda connection: directory.blocked_merchants(connection, cardholder_id)
-        )
-
-    async def merchants(self) -> list[MerchantRecord]:
-        query = f"{directory.MERCHANTS} ORDER BY created_ms, id"
-        return await self._reader.submit(
-            lambda connection: [directory.merchant(row) for row in connection.execute(query)]
-        )
-
-    async def cardholders(self) -> list[CardholderRecord]:
-        query = f"{directory.CARDHOLDERS} ORDER BY created_ms, id"
-        return await self._reader.submit(
-            lambda connection: [directory.cardholder(row) for row in connection.execute(query)]
-        )
-
-    async def cards(self) -> list[CardRecord]:
-        query = f"{directory.CARDS} ORDER BY cards.created_ms, cards.id"
-        return await self._reader.submit(
-            lambda connection: [directory.card(row) for row in connection.execute(query)]
-        )
-
-    async def handsets(self) -> list[HandsetRecord]:
-        query = f"{directory.HANDSETS} ORDER BY handsets.created_ms, handsets.id"
-        return await self._reader.submit(
-            lambda connection: [directory.handset(row) for row in connection.execute(query)]
-        )
-
-    async def readers(self) -> list[ReaderRecord]:
-        query = f"{directory.READERS} ORDER BY readers.created_ms, readers.id"
-        return await self._reader.submit(
-            lambda connection: [directory.reader(row) for row in connection.execute(query)]
-        )
-
-    async def balances(self, owner: str | None = None) -> list[Balance]:
-        return await self._reader.submit(lambda connection: ledger.balances(connection, owner))
-
     # Webhooks.
 
     async def due_webhooks(self, now: float, for_each_endpoint: int) -> list[DueWebhook]:
@@ -375,20 +290,3 @@ class SqliteStorage:
 
     async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
         await self._writer.submit(lambda connection: webhooks.disable(connection, endpoint_id))
-
-    async def add_webhook_endpoint(self, new: NewWebhookEndpoint, now: float) -> None:
-        await self._writer.submit(lambda connection: webhooks.add(connection, new, milliseconds(now)))
-
-    async def webhook_endpoints(self, merchant_id: MerchantId | None = None) -> list[WebhookEndpoint]:
-        return await self._reader.submit(lambda connection: webhooks.endpoints(connection, merchant_id))
-
-    async def rotate_webhook_secret(
-        self, endpoint_id: WebhookEndpointId, secret: SealedSecret, previous_until: float
-    ) -> None:
-        until_ms = milliseconds(previous_until)
-        await self._writer.submit(
-            lambda connection: webhooks.rotate(connection, endpoint_id, secret, until_ms)
-        )
-
-    async def remove_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:
-        await self._writer.submit(lambda connection: webhooks.remove(connection, endpoint_id))

@@ -9,6 +9,7 @@ import sqlite3
 from typing import Any
 
 from issuer_server.key_store import KeyPurpose
+from issuer_server.storage.key_records import AuditEntry
 from issuer_server.storage.port import EnrolmentRefused, StorageError
 from issuer_server.storage.records import (
     CardholderRecord,
@@ -17,6 +18,7 @@ from issuer_server.storage.records import (
     MerchantRecord,
     ReaderRecord,
 )
+from issuer_server.storage.sqlite import audit
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
@@ -27,6 +29,7 @@ from protocol.identifiers import (
     PhoneNumber,
     PublicKey,
     ReaderId,
+    reader_id_text,
 )
 
 Row = tuple[Any, ...]
@@ -150,6 +153,7 @@ def redeem_handset_code(
         "INSERT INTO handsets (id, cardholder_id, token_digest, created_ms) VALUES (?, ?, ?, ?)",
         (handset_id, owner, token_digest, now_ms),
     )
+    audit.write(connection, AuditEntry(audit.ONE_TIME_CODE, "enrol handset", handset_id, now_ms / 1000))
     return handset(_only(connection, f"{HANDSETS} WHERE handsets.id = ?", handset_id))
 
 
@@ -180,6 +184,8 @@ def redeem_reader_code(
         " VALUES (?, ?, ?, ?, ?, ?)",
         (reader_id, owner, public_key, model, now_ms, issuer_key),
     )
+    subject = reader_id_text(reader_id)
+    audit.write(connection, AuditEntry(audit.ONE_TIME_CODE, "enrol reader", subject, now_ms / 1000))
     return reader(_only(connection, f"{READERS} WHERE readers.id = ?", reader_id))
 
 

@@ -19,11 +19,11 @@ from issuer_server.storage.key_records import (
     StoredSecrets,
 )
 from issuer_server.storage.port import NotFound
-from issuer_server.storage.sqlite.administration import replace_api_key, set_card_blocked
+from issuer_server.storage.sqlite import audit
 from issuer_server.storage.sqlite.connection import connect, storage_error
 from issuer_server.storage.sqlite.group_commit import GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
-from protocol.identifiers import CardId, Digest, MerchantId, ReaderId, WebhookEndpointId
+from protocol.identifiers import CardId, Digest, ReaderId, WebhookEndpointId
 
 _VERSIONS: Final = (
     "SELECT purpose, version, state, check_value, created_ms, retired_ms FROM key_versions"
@@ -141,41 +141,8 @@ class SqliteKeyTable:
             lambda connection: _reset_pin(connection, card_id, verifier, pin_key, entry)
         )
 
-    async def set_card_blocked(self, card_id: CardId, blocked: bool, entry: AuditEntry) -> None:
-        def block(connection: sqlite3.Connection) -> None:
-            set_card_blocked(connection, card_id, blocked)
-            write_audit(connection, entry)
-
-        await self._writer.submit(block)
-
-    async def replace_api_key(
-        self, merchant_id: MerchantId, key_digest: Digest, previous_until: float, entry: AuditEntry
-    ) -> None:
-        def replace(connection: sqlite3.Connection) -> None:
-            replace_api_key(connection, merchant_id, key_digest, milliseconds(previous_until))
-            write_audit(connection, entry)
-
-        await self._writer.submit(replace)
-
-    async def audit(self, entry: AuditEntry) -> None:
-        await self._writer.submit(lambda connection: write_audit(connection, entry))
-
     async def audit_log(self, limit: int) -> list[AuditEntry]:
-        query = "SELECT operator, action, subject, at_ms FROM audit_log ORDER BY seq DESC LIMIT ?"
-        return await self._reader.submit(
-            lambda connection: [
-                AuditEntry(operator, action, subject, at_ms / 1000)
-                for operator, action, subject, at_ms in connection.execute(query, (limit,))
-            ]
-        )
-
-
-def write_audit(connection: sqlite3.Connection, entry: AuditEntry) -> None:
-    """One line, in the transaction of what it tells of."""
-    connection.execute(
-        "INSERT INTO audit_log (operator, action, subject, at_ms) VALUES (?, ?, ?, ?)",
-        (entry.operator, entry.action, entry.subject, milliseconds(entry.at)),
-    )
+        return await self._reader.submit(lambda connection: audit.latest(connection, limit))
 
 
 def _move(connection: sqlite3.Connection, query: str, values: tuple[str | bytes | int, ...]) -> bool:
@@ -220,7 +187,7 @@ def _activate(
         " VALUES (?, ?, 'active', ?, ?)",
         (purpose, version, check_value, milliseconds(entry.at)),
     )
-    write_audit(connection, entry)
+    audit.write(connection, entry)
 
 
 def _uses(connection: sqlite3.Connection, purpose: KeyPurpose, now_ms: int) -> dict[int, int]:
@@ -257,7 +224,7 @@ def _retire(
         "UPDATE key_versions SET state = 'retired', retired_ms = ? WHERE purpose = ? AND version = ?",
         (now_ms, purpose, version),
     )
-    write_audit(connection, entry)
+    audit.write(connection, entry)
     return left
 
 
@@ -284,7 +251,7 @@ def _reset_pin(
 ) -> None:
     if connection.execute(_RESET_PIN, (verifier, pin_key, card_id)).rowcount != 1:
         raise NotFound("unknown_card", "There is no card with this id: see `issuer-server card list`.")
-    write_audit(connection, entry)
+    audit.write(connection, entry)
 
 
 def _overwrite(path: Path) -> None:
