@@ -1,6 +1,7 @@
 """How much one merchant may ask, and how often one phone may be called: token buckets, pure.
 
-A bucket holds up to `burst` tokens and gets `per_second` new ones; each request takes one.
+A bucket holds up to `burst` tokens and gets `per_second` new ones; each request takes one. Buckets belong to
+one process, which is enough where one process serves a database; payments in flight are counted by that.
 """
 
 from __future__ import annotations
