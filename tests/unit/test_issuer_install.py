@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import tomllib
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from issuer_server.cli import build_parser
 from issuer_server.keys import KEY_FILES
 from issuer_server.settings import settings_from
+from issuer_server.tls import ServerTls
+from tests.unit.test_issuer_api_tls import make_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
@@ -43,6 +46,13 @@ def unit() -> dict[str, str]:
 def test_the_settings_of_the_guide_are_settings(snippet: str, tmp_path: Path) -> None:
     least = {"issuer_id": "bank.example", "database": "issuer.db", "keys": "keys"}
     settings_from({**least, **tomllib.loads(snippet)}, tmp_path)
+
+
+def test_the_usual_values_that_the_guide_shows_are_those(tmp_path: Path) -> None:
+    least = {"issuer_id": "bank.example", "database": "issuer.db", "keys": "keys"}
+    shown = tomllib.loads(SNIPPETS[0])
+    assert {"deadlines", "limits", "stop_grace"} <= set(shown)
+    assert settings_from({**least, **shown}, tmp_path) == settings_from(least, tmp_path)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
@@ -123,3 +133,32 @@ def test_a_dry_run_changes_nothing_and_names_all_it_would_do() -> None:
     assert not done.stderr
     wrong = subprocess.run([script, "--dryrun"], capture_output=True, check=False)
     assert wrong.returncode == 2
+
+
+def test_the_guides_renewal_hook_brings_a_certificate_that_the_issuer_takes_up(tmp_path: Path) -> None:
+    """Run as it stands but for places and owner: those of a real installation are root's to make."""
+    [hook] = re.findall(r"```sh\n(#!/bin/sh\n.*?)```", GUIDE, re.DOTALL)
+    to, said, programs = tmp_path / "tls", tmp_path / "said", tmp_path / "bin"
+    hook = hook.replace("/var/lib/blind-relay-issuer/tls", str(to))
+    for option, number in (("-o", os.getuid()), ("-g", os.getgid())):
+        hook = hook.replace(f"{option} blind-relay-issuer", f"{option} {number}")
+    programs.mkdir()
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{shlex.quote(str(said))}\n')
+    (tmp_path / "hook").write_text(hook)
+    for program in (programs / "systemctl", tmp_path / "hook"):
+        program.chmod(0o755)
+    served: ServerTls | None = None
+    for year in (1, 2):
+        lineage = tmp_path / f"renewed {year}"
+        lineage.mkdir()
+        certificate, key = make_certificate(lineage)
+        certificate = certificate.rename(lineage / "fullchain.pem")
+        key.rename(lineage / "privkey.pem")
+        path = f"{programs}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "RENEWED_LINEAGE": str(lineage)}
+        subprocess.run([tmp_path / "hook"], env=environment, check=True, timeout=30)
+        assert {stat.S_IMODE(file.stat().st_mode) for file in to.iterdir()} == {0o600}
+        assert (to / "fullchain.pem").read_bytes() == certificate.read_bytes()
+        served = served or ServerTls(to / "fullchain.pem", to / "privkey.pem")
+        served.reload()  # it refuses a key that is not the certificate's
+    assert said.read_text() == "try-reload-or-restart blind-relay-issuer\n" * 2
