@@ -20,6 +20,7 @@ from handset_client.adapters.radio import BLUETOOTH, open_radio
 from handset_client.adapters.terminal_screen import TerminalScreen
 from handset_client.commands import enrolment, readers
 from handset_client.commands.page import page
+from handset_client.effects import Notice, NoticeKind
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.plain_lines import PlainLines
 from handset_client.ports import CredentialRefusedError, Screen
@@ -27,7 +28,7 @@ from handset_client.relay_call import Patience
 from handset_client.scripted import ScriptedScreen, approve_below
 from handset_client.service import HandsetService
 from handset_client.settings import DATA_VARIABLE, check_transport, data_directory, tls_context
-from handset_client.wording import Language, system_language
+from handset_client.wording import Language, notice_text, system_language
 from protocol.errors import BlindRelayError, InputError
 from protocol.identifiers import parse_reader_id
 from protocol.money import currency, parse_amount
@@ -165,8 +166,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         asyncio.run(arguments.handler(arguments))
-    except (BlindRelayError, CredentialRefusedError) as error:
+    except BlindRelayError as error:
         print(f"handset-client: {error}", file=sys.stderr)
+        return 1
+    except CredentialRefusedError as refusal:
+        why = notice_text(Notice(NoticeKind.TURNED_AWAY, refusal.why), _language(arguments))
+        print(f"handset-client: {why}", file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

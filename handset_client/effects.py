@@ -75,11 +75,37 @@ SWITCHED_OFF: Final = "switched_off"
 """The reason of an end that is unknown because the program was stopped before it; for the history file."""
 
 
+class WhyAway(StrEnum):
+    """Why there is no connection to the issuer, as a person can make use of it; the log says more."""
+
+    REFUSED = "refused"
+    """Nobody listens there."""
+    NO_ANSWER = "no_answer"
+    NO_NETWORK = "no_network"
+    NO_SUCH_NAME = "no_such_name"
+    CERTIFICATE = "certificate"
+    IN_TROUBLE = "in_trouble"
+    """It answers with an error, or not as an issuer does."""
+    HUNG_UP = "hung_up"
+    FAILED = "failed"
+    """Anything else."""
+
+
+class TurnedAway(StrEnum):
+    """Why the issuer wants no more of this phone."""
+
+    REPLACED = "replaced"
+    """Another program connected with the same credential."""
+    CREDENTIAL_UNKNOWN = "credential_unknown"
+    BLOCKED = "blocked"
+
+
 class NoticeKind(Enum):
     """What happens around payments: the connections, and what a person can do about them."""
 
     ISSUER_CONNECTED = auto()
     ISSUER_AWAY = auto()
+    """The detail is one of WhyAway."""
     ISSUER_RETRY = auto()
     """Another attempt failed; the detail is the whole seconds until the next."""
     ISSUER_COMPLAINED = auto()
@@ -104,7 +130,7 @@ class NoticeKind(Enum):
     OUTCOME_KEPT = auto()
     HISTORY_FAILED = auto()
     TURNED_AWAY = auto()
-    """The issuer wants no more of this phone, and the program ends; the detail says what to do."""
+    """The issuer wants no more of this phone, and the program ends; the detail is one of TurnedAway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +143,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something happened beside the payment itself. `detail` is already fit to show."""
+    """Something happened beside the payment itself. `detail` is fit to show, or is for the log alone."""
 
     kind: NoticeKind
     detail: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from handset_client.effects import Ending, HowDeclined, KeptOutcome, Notice, Progress
+from handset_client.effects import Ending, HowDeclined, KeptOutcome, Notice, Progress, TurnedAway
 from handset_client.issuer_frames import IssuerFrame, PaymentRequest, PhoneFrame
 from protocol.identifiers import HandsetId, IssuerId, PaymentId, PhoneNumber, ReaderId
 from protocol.messages import MessageType
@@ -119,7 +119,11 @@ class IssuerLink(Protocol):
 
 
 class CredentialRefusedError(Exception):
-    """The issuer does not accept this phone's credential; the text says what to do."""
+    """The issuer wants no more of this phone; the wording of a TURNED_AWAY notice says what to do."""
+
+    def __init__(self, why: TurnedAway) -> None:
+        super().__init__(why.value)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)

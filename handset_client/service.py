@@ -53,6 +53,17 @@ _log = logging.getLogger(__name__)
 FAREWELL: Final = 10.0
 """Seconds for the connections to close, and then for the disk; the program ends all the same."""
 
+FOR_THE_LOG: Final = frozenset(
+    {
+        NoticeKind.READER_FAILED,
+        NoticeKind.ISSUER_COMPLAINED,
+        NoticeKind.BLUETOOTH_OFF,
+        NoticeKind.BLUETOOTH_DENIED,
+        NoticeKind.BLUETOOTH_FAILED,
+    }
+)
+"""Their detail is a system's own words: no help to a person, and in no language of theirs."""
+
 Happening = ReaderEvent | IssuerEvent | Answer | RelayEffect
 Watch = Callable[[Happening], None]
 
@@ -127,7 +138,7 @@ class HandsetService:
                     try:
                         news = issuer.result()
                     except CredentialRefusedError as refusal:
-                        self._screen.tell(Notice(NoticeKind.TURNED_AWAY, str(refusal)))
+                        self._screen.tell(Notice(NoticeKind.TURNED_AWAY, refusal.why))
                         raise
                     self._perform(self._from_issuer(relay, news))
                     issuer = asyncio.create_task(self._issuer.next_event())
@@ -212,7 +223,7 @@ class HandsetService:
 
     def _tell(self, what: Progress | Notice) -> None:
         """To the person in words; what these two hold beside is for who looks after the program."""
-        if isinstance(what, Notice) and what.kind in (NoticeKind.READER_FAILED, NoticeKind.ISSUER_COMPLAINED):
+        if isinstance(what, Notice) and what.kind in FOR_THE_LOG:
             _log.warning("%s: %s", what.kind.name.lower(), what.detail)
         self._screen.tell(what)
 

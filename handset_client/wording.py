@@ -8,7 +8,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
-from handset_client.effects import SWITCHED_OFF, Amend, End, Ending, Notice, NoticeKind, Progress, Shown, Step
+from handset_client.effects import (
+    SWITCHED_OFF,
+    Amend,
+    End,
+    Ending,
+    Notice,
+    NoticeKind,
+    Progress,
+    Shown,
+    Step,
+    WhyAway,
+)
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.texts import english, japanese
 from handset_client.texts.english import NOTICES, REASONS, STEPS
@@ -49,6 +60,8 @@ class _Texts(Protocol):
     NOTICES: Mapping[NoticeKind, str]
     BLUETOOTH_HELP: Mapping[tuple[NoticeKind, str], str]
     STATUSES: Mapping[Status, str]
+    AWAY: Mapping[str, str]
+    TURNED_AWAY: Mapping[str, str]
     NO_DETAIL: str
     REASONS: Mapping[str, tuple[str, str]]
     REASON_UNKNOWN: tuple[str, str]
@@ -96,7 +109,11 @@ def notice_text(
 ) -> str:
     """One line for a notice; what to do depends on the `system` (sys.platform), and on the face it is for."""
     texts, detail = _TEXTS[language], notice.detail
-    if notice.kind is NoticeKind.READER_STATUS:
+    if notice.kind is NoticeKind.ISSUER_AWAY:
+        detail = texts.AWAY.get(detail, texts.AWAY[WhyAway.FAILED])
+    elif notice.kind is NoticeKind.TURNED_AWAY:
+        detail = texts.TURNED_AWAY.get(detail, detail)
+    elif notice.kind is NoticeKind.READER_STATUS:
         status = _STATUS_NAMES.get(detail)
         detail = detail.replace("_", " ") if status is None else texts.STATUSES[status]
     help_texts = texts.BLUETOOTH_HELP

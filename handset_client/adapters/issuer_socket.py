@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import random
@@ -14,7 +15,7 @@ from typing import Final, NoReturn
 import aiohttp
 
 from handset_client.adapters.system_errors import words_of
-from handset_client.effects import Notice, NoticeKind
+from handset_client.effects import Notice, NoticeKind, TurnedAway, WhyAway
 from handset_client.issuer_frames import Json, PhoneFrame, parse_issuer_frame
 from handset_client.issuer_session import Delivered, IssuerSession, OutOfStep, SessionEvent, Welcomed
 from handset_client.ports import CredentialRefusedError, IssuerEvent, IssuerUp
@@ -29,6 +30,8 @@ LARGEST_FRAME: Final = 16 * 1024
 """Bytes of JSON. The largest honest frame carries 4096 bytes in base64url."""
 REPLACED: Final = 4001
 """Close code: another socket came with the same credential."""
+
+REFUSALS: Final = {401: TurnedAway.CREDENTIAL_UNKNOWN, 403: TurnedAway.BLOCKED}
 
 WORTH_SAYING: Final = 2.0
 """Seconds from which a person wants to know how long the next pause is."""
@@ -54,7 +57,11 @@ class SocketSettings:
 
 
 class _LinkBrokenError(Exception):
-    """This socket cannot go on; the text is fit for the log and the screen."""
+    """This socket cannot go on; the text is fit for the log."""
+
+    def __init__(self, why: WhyAway, words: str) -> None:
+        super().__init__(words)
+        self.why = why
 
 
 class IssuerSocket:
@@ -135,7 +142,7 @@ class IssuerSocket:
                 except aiohttp.WSServerHandshakeError as error:
                     self._look_at_refusal(error)
                 except (aiohttp.ClientError, OSError, _LinkBrokenError) as error:
-                    self._tell_away(words_of(error))
+                    self._tell_away(_why_away(error), words_of(error))
                 failures = 0 if self._session.welcomed else failures + 1
                 self._session.disconnected()
                 pause = self._pause(failures)
@@ -160,7 +167,7 @@ class IssuerSocket:
             async with asyncio.timeout(self._settings.welcome):
                 self._take(await self._get(socket))
         except TimeoutError:
-            raise _LinkBrokenError("the issuer does not answer") from None
+            raise _LinkBrokenError(WhyAway.NO_ANSWER, "the issuer does not answer") from None
         writer = asyncio.create_task(self._write(socket), name="issuer socket writer")
         try:
             while True:
@@ -192,30 +199,27 @@ class IssuerSocket:
                 return self._decode(message.data)
             case aiohttp.WSMsgType.CLOSE | aiohttp.WSMsgType.CLOSED | aiohttp.WSMsgType.CLOSING:
                 if socket.close_code == REPLACED:
-                    raise CredentialRefusedError(
-                        "Another program connected with this phone's credential, so this one stops. "
-                        "Run one handset-client for each phone; enrol again if it was not you."
-                    )
-                raise _LinkBrokenError("the issuer closed the connection")
+                    raise CredentialRefusedError(TurnedAway.REPLACED)
+                raise _LinkBrokenError(WhyAway.HUNG_UP, "the issuer closed the connection")
             case aiohttp.WSMsgType.ERROR:
-                raise _LinkBrokenError(f"the connection broke: {type(message.data).__name__}")
+                raise _LinkBrokenError(WhyAway.HUNG_UP, f"it broke: {type(message.data).__name__}")
             case _:
-                raise _LinkBrokenError("the issuer sent something other than text")
+                raise _LinkBrokenError(WhyAway.IN_TROUBLE, "the issuer sent something other than text")
 
     def _decode(self, text: str) -> Json:
         try:
             frame = json.loads(text)
         except (ValueError, RecursionError):
-            raise _LinkBrokenError("the issuer sent something other than JSON") from None
+            raise _LinkBrokenError(WhyAway.IN_TROUBLE, "the issuer sent something other than JSON") from None
         if not isinstance(frame, dict):
-            raise _LinkBrokenError("the issuer sent JSON that is no frame")
+            raise _LinkBrokenError(WhyAway.IN_TROUBLE, "the issuer sent JSON that is no frame")
         return frame
 
     def _take(self, frame: Json) -> None:
         try:
             events = self._session.receive(frame)
         except MessageError as error:
-            raise _LinkBrokenError(f"the issuer broke the channel's rules: {error}") from None
+            raise _LinkBrokenError(WhyAway.IN_TROUBLE, f"it broke the channel's rules: {error}") from None
         for event in events:
             self._report(event)
         self._work_to_do.set()
@@ -235,21 +239,18 @@ class IssuerSocket:
                     # Numbered and acknowledged like any other, or it would come again for ever.
                     self._events.put_nowait(Notice(NoticeKind.ISSUER_COMPLAINED, f"unusable frame: {error}"))
             case OutOfStep(expected, got):
-                raise _LinkBrokenError(f"frame {expected} is missing before {got}")
+                raise _LinkBrokenError(WhyAway.HUNG_UP, f"frame {expected} is missing before {got}")
 
     def _look_at_refusal(self, error: aiohttp.WSServerHandshakeError) -> None:
-        if error.status in (401, 403):
-            raise CredentialRefusedError(
-                "The issuer does not accept this phone's credential. Ask the issuer for a new one-time code "
-                "and run: handset-client enrol"
-            ) from None
-        self._tell_away(f"the issuer answered {error.status}")
+        if error.status in REFUSALS:
+            raise CredentialRefusedError(REFUSALS[error.status]) from None
+        self._tell_away(WhyAway.IN_TROUBLE, f"the issuer answered {error.status}")
 
-    def _tell_away(self, detail: str) -> None:
-        _log.info("issuer: %s", shown(detail, 200))
+    def _tell_away(self, why: WhyAway, words: str) -> None:
+        _log.info("issuer: %s", shown(words, 200))
         if not self._told_away:
             self._told_away = True
-            self._events.put_nowait(Notice(NoticeKind.ISSUER_AWAY, shown(detail, 120)))
+            self._events.put_nowait(Notice(NoticeKind.ISSUER_AWAY, why))
 
     def _pause(self, failures: int) -> float:
         whole = min(self._settings.first_pause * 2.0 ** min(failures, 16), self._settings.longest_pause)
@@ -258,3 +259,23 @@ class IssuerSocket:
     def _report_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._events.put_nowait(error)
+
+
+def _why_away(error: Exception) -> WhyAway:
+    match error:
+        case _LinkBrokenError():
+            return error.why
+        case aiohttp.ClientSSLError():
+            return WhyAway.CERTIFICATE
+        case aiohttp.ClientConnectorDNSError():
+            return WhyAway.NO_SUCH_NAME
+        case TimeoutError() | OSError(errno=errno.ETIMEDOUT):
+            return WhyAway.NO_ANSWER
+        case OSError(errno=errno.ECONNREFUSED):
+            return WhyAway.REFUSED
+        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN):
+            return WhyAway.NO_NETWORK
+        case OSError(errno=errno.ECONNRESET | errno.EPIPE) | aiohttp.ServerDisconnectedError():
+            return WhyAway.HUNG_UP
+        case _:
+            return WhyAway.FAILED

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from handset_client.effects import End, HowDeclined, NoticeKind, Step
+from handset_client.effects import End, HowDeclined, NoticeKind, Step, TurnedAway, WhyAway
 from protocol.gatt import Status
 from protocol.messages import NotSettled
 
@@ -49,13 +49,13 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.READER_BUSY: "The card reader is in use by another phone. Wait until it is free.",
         NoticeKind.OTHER_READER: "Card reader {detail} is not the one chosen. Looking further.",
         NoticeKind.READER_TOO_NEW: "Card reader {detail} speaks a newer version. Update this program.",
-        NoticeKind.BLUETOOTH_OFF: "Bluetooth is off or missing ({detail}). Switch it on: {help}",
+        NoticeKind.BLUETOOTH_OFF: "Bluetooth is off or missing. Switch it on: {help}",
         NoticeKind.BLUETOOTH_DENIED: "This program may not use Bluetooth. Allow it: {help}",
-        NoticeKind.BLUETOOTH_FAILED: "Bluetooth does not answer ({detail}). Start it: {help}",
+        NoticeKind.BLUETOOTH_FAILED: "Bluetooth does not answer. Start it: {help}",
         NoticeKind.READER_STATUS: "Card reader: {detail}.",
         NoticeKind.OUTCOME_DELIVERED: "The card reader has the outcome.",
         NoticeKind.OUTCOME_KEPT: "The card reader is away. It gets the outcome when it is next connected.",
-        NoticeKind.HISTORY_FAILED: "Could not write the history ({detail}). Check the disk.",
+        NoticeKind.HISTORY_FAILED: "Could not write the history. Check the disk: it may be full, or not yours to write on.",
         NoticeKind.TURNED_AWAY: "{detail}",
     }
 )
@@ -87,6 +87,27 @@ BLUETOOTH_HELP: Final[Mapping[tuple[NoticeKind, str], str]] = MappingProxyType(
 
 STATUSES: Final[Mapping[Status, str]] = MappingProxyType(
     {status: status.name.lower().replace("_", " ").replace("pin", "PIN") for status in Status}
+)
+
+AWAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        WhyAway.REFUSED: "nobody answers there",
+        WhyAway.NO_ANSWER: "no answer in time",
+        WhyAway.NO_NETWORK: "no way there",
+        WhyAway.NO_SUCH_NAME: "its name is not found",
+        WhyAway.CERTIFICATE: "its certificate is not trusted; a private one needs --ca-file",
+        WhyAway.IN_TROUBLE: "it answers, but not as it should",
+        WhyAway.HUNG_UP: "the connection was cut",
+        WhyAway.FAILED: "the connection failed",
+    }
+)
+
+TURNED_AWAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        TurnedAway.REPLACED: "Another program connected with this phone's credential, so this one stops. Run one handset-client for each phone; enrol again if it was not you.",
+        TurnedAway.CREDENTIAL_UNKNOWN: "Your bank does not know this phone's credential. Ask it for a new one-time code and run: handset-client enrol",
+        TurnedAway.BLOCKED: "Your bank has blocked this phone. Call your bank; to use it again you need a new one-time code: handset-client enrol",
+    }
 )
 
 NO_DETAIL: Final = "no details"

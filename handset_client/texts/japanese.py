@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from handset_client.effects import End, HowDeclined, NoticeKind, Step
+from handset_client.effects import End, HowDeclined, NoticeKind, Step, TurnedAway, WhyAway
 from protocol.gatt import Status
 from protocol.messages import NotSettled
 
@@ -49,14 +49,14 @@ NOTICES: Final[Mapping[NoticeKind, str]] = MappingProxyType(
         NoticeKind.READER_BUSY: "カードリーダーは別の電話が使用中です。空くまでお待ちください。",
         NoticeKind.OTHER_READER: "カードリーダー {detail} は、選んだものではありません。引き続き探しています。",
         NoticeKind.READER_TOO_NEW: "カードリーダー {detail} のほうが新しい版です。このプログラムを更新してください。",
-        NoticeKind.BLUETOOTH_OFF: "Bluetooth がオフか、ありません（{detail}）。オンにしてください: {help}",
+        NoticeKind.BLUETOOTH_OFF: "Bluetooth がオフか、ありません。オンにしてください: {help}",
         NoticeKind.BLUETOOTH_DENIED: "このプログラムは Bluetooth を使えません。許可してください: {help}",
-        NoticeKind.BLUETOOTH_FAILED: "Bluetooth が応答しません（{detail}）。起動してください: {help}",
+        NoticeKind.BLUETOOTH_FAILED: "Bluetooth が応答しません。起動してください: {help}",
         NoticeKind.READER_STATUS: "カードリーダー: {detail}。",
         NoticeKind.OUTCOME_DELIVERED: "カードリーダーに結果を伝えました。",
         NoticeKind.OUTCOME_KEPT: "カードリーダーが見当たりません。次に接続したときに結果を伝えます。",
-        NoticeKind.HISTORY_FAILED: "履歴を書き込めませんでした（{detail}）。ディスクを確かめてください。",
-        NoticeKind.TURNED_AWAY: "銀行に接続を断られました: {detail}",
+        NoticeKind.HISTORY_FAILED: "履歴を書き込めませんでした。ディスクの空きと、書き込めるかどうかを確かめてください。",
+        NoticeKind.TURNED_AWAY: "{detail}",
     }
 )
 
@@ -94,6 +94,27 @@ STATUSES: Final[Mapping[Status, str]] = MappingProxyType(
         Status.UNKNOWN_OUTCOME: "結果不明",
         Status.BUSY: "使用中",
         Status.ERROR: "故障",
+    }
+)
+
+AWAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        WhyAway.REFUSED: "接続先に誰もいません",
+        WhyAway.NO_ANSWER: "時間内に応答がありません",
+        WhyAway.NO_NETWORK: "ネットワークがつながっていません",
+        WhyAway.NO_SUCH_NAME: "名前が見つかりません",
+        WhyAway.CERTIFICATE: "証明書を信頼できません。独自の証明書には --ca-file が要ります",
+        WhyAway.IN_TROUBLE: "応答が正しくありません",
+        WhyAway.HUNG_UP: "接続が切れました",
+        WhyAway.FAILED: "接続に失敗しました",
+    }
+)
+
+TURNED_AWAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        TurnedAway.REPLACED: "別のプログラムがこの電話の資格情報で接続したため、停止しました。handset-client は電話ごとに一つだけ起動してください。心当たりがなければ、登録し直してください。",
+        TurnedAway.CREDENTIAL_UNKNOWN: "銀行はこの電話の資格情報を知りません。新しいワンタイムコードを銀行にもらい、次を実行してください: handset-client enrol",
+        TurnedAway.BLOCKED: "銀行がこの電話を止めています。銀行にお電話ください。もう一度使うには、新しいワンタイムコードが要ります: handset-client enrol",
     }
 )
 

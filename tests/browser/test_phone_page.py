@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step
+from handset_client.effects import End, Ending, HowDeclined, Notice, NoticeKind, Progress, Step, WhyAway
 from handset_client.past_payments import PastPayment
 from handset_client.preferences import Preferences
 from handset_client.texts import english, japanese
@@ -91,12 +91,12 @@ async def test_the_longest_words_and_largest_sums_fit(browser: Browser, size: tu
         await tab.check()
         place.screen.ask(long, 30)
         await tab.sees("9,999,999,999.99")
-        place.screen.tell(Notice(NoticeKind.BLUETOOTH_OFF, "x" * 120))
+        place.screen.tell(Notice(NoticeKind.OTHER_READER, "x" * 120))
         await tab.sees("x" * 120)
         await expect(tab.button("Approve")).to_be_enabled()
         await tab.check()
         place.screen.tell(Progress(long.payment_id, Step.SWIPE_NOW))
-        place.screen.tell(Notice(NoticeKind.BLUETOOTH_OFF, "y" * 120))
+        place.screen.tell(Notice(NoticeKind.OTHER_READER, "y" * 120))
         await expect(tab.page.get_by_text("y" * 120).locator("visible=true").first).to_be_visible()
         await tab.check()
         place.screen.finish(past.ending)
@@ -304,7 +304,7 @@ async def test_the_bank_goes_and_comes(browser: Browser) -> None:
     async with desk(browser) as place:
         tab = await place.tab()
         await tab.sees(TEXTS["bank_connecting"])
-        away = Notice(NoticeKind.ISSUER_AWAY, "connection refused")
+        away = Notice(NoticeKind.ISSUER_AWAY, WhyAway.REFUSED)
         place.screen.tell(away)
         await tab.sees(notice_text(away))
         place.screen.tell(Notice(NoticeKind.ISSUER_CONNECTED, "+81 90 1234 5678"))

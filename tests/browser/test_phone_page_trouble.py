@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step, TurnedAway, WhyAway
 from handset_client.preferences import Preferences
 from handset_client.wording import Language, doubt_text, notice_text
 from tests.browser.desk import NARROW, WIDE, desk, request_of
@@ -53,7 +53,7 @@ async def test_losing_the_bank_is_said_while_a_payment_is_on_show(
 ) -> None:
     async with desk(browser) as place:
         tab = await place.tab(await place.window(size, reduced=True))
-        away, again = Notice(NoticeKind.ISSUER_AWAY, "refused"), Notice(NoticeKind.ISSUER_RETRY, "8")
+        away, again = Notice(NoticeKind.ISSUER_AWAY, WhyAway.REFUSED), Notice(NoticeKind.ISSUER_RETRY, "8")
         banner = tab.page.locator(".banners .banner:visible")
         place.screen.ask(REQUEST, 60)
         await expect(tab.button("Approve")).to_be_enabled()
@@ -92,10 +92,10 @@ async def test_why_the_bank_sent_the_phone_away_is_said(browser: Browser) -> Non
     async with desk(browser) as place:
         tab = await place.tab()
         await expect(tab.heading("Payments")).to_be_visible()
-        place.screen.tell(Notice(NoticeKind.TURNED_AWAY, "Another program connected. Enrol again."))
+        place.screen.tell(Notice(NoticeKind.TURNED_AWAY, TurnedAway.REPLACED))
         await place.screen.close()
         await expect(tab.heading("The phone is switched off")).to_be_visible()
-        await tab.sees("Another program connected. Enrol again.")
+        await tab.sees(notice_text(Notice(NoticeKind.TURNED_AWAY, TurnedAway.REPLACED)))
 
 
 async def test_no_old_request_comes_back_where_nobody_answers(browser: Browser) -> None:

@@ -22,8 +22,12 @@ from bless.backends.characteristic import GATTCharacteristicProperties
 from handset_client.adapters.credential_file import FILE_NAME, CredentialFile
 from handset_client.adapters.preferences_file import PreferencesFile
 from handset_client.cli import main
+from handset_client.effects import TurnedAway
 from handset_client.ports import Credential
+from handset_client.preferences import Preferences
 from handset_client.settings import check_transport
+from handset_client.texts import japanese
+from handset_client.wording import Language
 from protocol import gatt
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.errors import InputError
@@ -48,6 +52,7 @@ class Issuer:
         )
         self.asked: list[Any] = []
         self.connected = asyncio.Event()
+        self.turns_away = False
 
     async def enrol(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())
@@ -56,7 +61,9 @@ class Issuer:
             return web.Response(status=status, body=body)
         return web.json_response(body, status=status)
 
-    async def channel(self, request: web.Request) -> web.WebSocketResponse:
+    async def channel(self, request: web.Request) -> web.StreamResponse:
+        if self.turns_away:
+            return web.Response(status=401)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for message in socket:
@@ -225,6 +232,18 @@ async def test_a_radio_that_does_not_exist(url: str, tmp_path: Path, radio: str)
     status, _, err = await run(["run", "--radio", radio], tmp_path)
     assert status == 1
     assert "127.0.0.1" in err
+
+
+async def test_who_is_turned_away_reads_why_in_their_language(
+    issuer: Issuer, url: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    issuer.turns_away = True
+    enrolled(tmp_path, url)
+    PreferencesFile(tmp_path).save(Preferences(language=Language.JAPANESE))
+    radio = ["--radio", f"virtual:127.0.0.1:{unused_tcp_port}"]
+    status, _, err = await run(["run", "--terminal", *radio], tmp_path)
+    assert (status, err.count("\n")) == (1, 1)
+    assert japanese.TURNED_AWAY[TurnedAway.CREDENTIAL_UNKNOWN] in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")

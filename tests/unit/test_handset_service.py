@@ -20,6 +20,7 @@ from handset_client.effects import (
     NoticeKind,
     Progress,
     Step,
+    TurnedAway,
 )
 from handset_client.issuer_frames import (
     Approve,
@@ -266,13 +267,13 @@ async def test_a_person_who_quits_stops_the_program(phone: Phone) -> None:
     assert {"issuer closed", "reader closed"} <= set(phone.log)
 
 
-@pytest.mark.parametrize("error", [CredentialRefusedError("enrol again"), KeyError("a bug")])
+@pytest.mark.parametrize("error", [CredentialRefusedError(TurnedAway.BLOCKED), KeyError("a bug")])
 async def test_what_cannot_go_on_ends_the_program_in_good_order(phone: Phone, error: Exception) -> None:
     phone.issuer.says.append(error)
     with pytest.raises(type(error)):
         await phone.run()
     assert {"issuer closed", "reader closed"} <= set(phone.log)
-    told = Notice(NoticeKind.TURNED_AWAY, "enrol again") in phone.shown
+    told = Notice(NoticeKind.TURNED_AWAY, TurnedAway.BLOCKED) in phone.shown
     assert told is isinstance(error, CredentialRefusedError)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.test_utils import TestServer
 
 from handset_client.adapters import issuer_socket
 from handset_client.adapters.issuer_socket import CHANNEL_PATH, LARGEST_FRAME, IssuerSocket, SocketSettings
-from handset_client.effects import Notice, NoticeKind
+from handset_client.effects import Notice, NoticeKind, TurnedAway, WhyAway
 from handset_client.issuer_frames import OutcomeWanted, PaymentOver, ReaderUnavailable
 from handset_client.ports import CredentialRefusedError, IssuerEvent, IssuerUp
 from handset_client.wording import notice_text
@@ -154,14 +157,15 @@ async def test_another_session_is_told(issuer: Issuer, phone: IssuerSocket) -> N
     assert issuer.phone_frames[0]["seq"] == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_credential_ends_it_and_says_what_to_do(
-    issuer: Issuer, phone: IssuerSocket, status: int
+@pytest.mark.parametrize(("status", "why"), [(401, TurnedAway.CREDENTIAL_UNKNOWN), (403, TurnedAway.BLOCKED)])
+async def test_a_refused_credential_ends_it(
+    issuer: Issuer, phone: IssuerSocket, status: int, why: TurnedAway
 ) -> None:
     issuer.refuse_with = status
     phone.start()
-    with pytest.raises(CredentialRefusedError, match="handset-client enrol") as refused:
+    with pytest.raises(CredentialRefusedError) as refused:
         await until(phone, IssuerUp)
+    assert refused.value.why is why
     assert TOKEN not in str(refused.value)
 
 
@@ -171,14 +175,45 @@ async def test_another_program_with_the_same_credential_ends_this_one(
     phone.start()
     await until(phone, IssuerUp)
     await issuer.sockets[0].close(code=4001)
-    with pytest.raises(CredentialRefusedError, match="Another program"):
+    with pytest.raises(CredentialRefusedError) as refused:
         await until(phone, IssuerUp)
+    assert refused.value.why is TurnedAway.REPLACED
+    phone.send(ReaderUnavailable(payment(1)))
+    async with asyncio.timeout(QUICK.farewell):
+        await phone.close()  # nobody will take it any more
+
+
+NOWHERE = ConnectionKey("no-such-issuer.invalid", 443, True, True, None, None, None)
+
+
+def away(why: WhyAway) -> Notice:
+    return Notice(NoticeKind.ISSUER_AWAY, why)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (TimeoutError(), WhyAway.NO_ANSWER),
+        (OSError(errno.ENETUNREACH, "unreachable"), WhyAway.NO_NETWORK),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), WhyAway.HUNG_UP),
+        (aiohttp.ServerDisconnectedError(), WhyAway.HUNG_UP),
+        (
+            aiohttp.ClientConnectorDNSError(NOWHERE, OSError(-2, "Name or service not known")),
+            WhyAway.NO_SUCH_NAME,
+        ),
+        (OSError(errno.EACCES, "a firewall"), WhyAway.FAILED),
+        (aiohttp.ClientError("anything"), WhyAway.FAILED),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_why_there_is_no_connection(error: Exception, why: WhyAway) -> None:
+    assert issuer_socket._why_away(error) is why
 
 
 async def test_an_issuer_in_trouble_is_tried_again(issuer: Issuer, phone: IssuerSocket) -> None:
     issuer.refuse_with = 503
     phone.start()
-    await until(phone, NoticeKind.ISSUER_AWAY)
+    assert (await until(phone, NoticeKind.ISSUER_AWAY))[-1] == away(WhyAway.IN_TROUBLE)
     issuer.refuse_with = None
     events = await until(phone, IssuerUp)
     assert [event for event in events if isinstance(event, Notice)] == [
@@ -189,7 +224,7 @@ async def test_an_issuer_in_trouble_is_tried_again(issuer: Issuer, phone: Issuer
 async def test_nobody_listening_is_said_once_and_tried_again(unused_tcp_port: int) -> None:
     socket = IssuerSocket(f"http://127.0.0.1:{unused_tcp_port}", TOKEN, QUICK, jitter=lambda: 0.0)
     socket.start()
-    await until(socket, NoticeKind.ISSUER_AWAY)
+    assert (await until(socket, NoticeKind.ISSUER_AWAY))[-1] == away(WhyAway.REFUSED)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await socket.next_event()
@@ -214,8 +249,7 @@ async def test_how_long_the_next_try_is_off_is_said_once_the_pauses_are_long(
 async def test_an_issuer_that_never_says_welcome_is_left(issuer: Issuer, phone: IssuerSocket) -> None:
     issuer.say_welcome = False
     phone.start()
-    events = await until(phone, NoticeKind.ISSUER_AWAY)
-    assert events[-1] == Notice(NoticeKind.ISSUER_AWAY, "the issuer does not answer")
+    assert (await until(phone, NoticeKind.ISSUER_AWAY))[-1] == away(WhyAway.NO_ANSWER)
     issuer.say_welcome = True
     await until(phone, IssuerUp)
 
@@ -316,7 +350,7 @@ async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(
     await server.start_server(ssl=context)
     socket = IssuerSocket(str(server.make_url("")), TOKEN, QUICK, jitter=lambda: 0.0)
     socket.start()
-    await until(socket, NoticeKind.ISSUER_AWAY)
+    assert (await until(socket, NoticeKind.ISSUER_AWAY))[-1] == away(WhyAway.CERTIFICATE)
     assert issuer.headers == []
     await socket.close()
     await server.close()

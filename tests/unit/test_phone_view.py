@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handset_client import phone_view
-from handset_client.effects import SWITCHED_OFF, End, Ending, Notice, NoticeKind, Progress, Step
+from handset_client.effects import SWITCHED_OFF, End, Ending, Notice, NoticeKind, Progress, Step, WhyAway
 from handset_client.issuer_frames import PaymentRequest
 from handset_client.past_payments import PastPayment
 from handset_client.phone_view import PhoneView
@@ -171,7 +171,7 @@ def test_every_notice_has_its_place(kind: NoticeKind) -> None:
 def test_the_next_try_for_the_bank_is_said_at_the_bank() -> None:
     seen = view()
     seen.ask(REQUEST, 60.0)
-    seen.tell(Notice(NoticeKind.ISSUER_AWAY, "connection refused"))
+    seen.tell(Notice(NoticeKind.ISSUER_AWAY, WhyAway.REFUSED))
     seen.tell(Notice(NoticeKind.ISSUER_RETRY, "8"))
     state = shown(seen)
     assert state["issuer"]["light"] == "trouble"

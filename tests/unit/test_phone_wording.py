@@ -7,8 +7,19 @@ import string
 
 import pytest
 
-from handset_client.effects import SWITCHED_OFF, End, Ending, HowDeclined, Notice, NoticeKind, Step
+from handset_client.effects import (
+    SWITCHED_OFF,
+    End,
+    Ending,
+    HowDeclined,
+    Notice,
+    NoticeKind,
+    Step,
+    TurnedAway,
+    WhyAway,
+)
 from handset_client.issuer_frames import PaymentRequest
+from handset_client.service import FOR_THE_LOG
 from handset_client.texts import english, japanese
 from handset_client.wording import (
     NOTICES,
@@ -38,7 +49,19 @@ READER = parse_reader_id("0a1b-2c3d-4e5f-6071")
 
 
 @pytest.mark.parametrize(
-    "table", ["STEPS", "NOTICES", "STATUSES", "REASONS", "ENDINGS", "DOUBTS", "TERMINAL", "PAGE"]
+    "table",
+    [
+        "STEPS",
+        "NOTICES",
+        "AWAY",
+        "TURNED_AWAY",
+        "STATUSES",
+        "REASONS",
+        "ENDINGS",
+        "DOUBTS",
+        "TERMINAL",
+        "PAGE",
+    ],
 )
 def test_both_languages_say_the_same_things(table: str) -> None:
     ours, theirs = getattr(english, table), getattr(japanese, table)
@@ -78,9 +101,11 @@ def test_every_thing_that_can_happen_has_words() -> None:
 
 def test_japanese_has_no_english_left() -> None:
     allowed = re.compile(
-        r"Bluetooth|Blind Relay|handset-client( [a-z]+)*|--reader|--approve-below|--headless|\{\w+\}|\b[LX]\b"
+        r"Bluetooth|Blind Relay|handset-client( [a-z]+)*|--(reader|approve-below|headless|ca-file)"
+        r"|\{\w+\}|\b[LX]\b"
     )
-    for table in (japanese.STEPS, japanese.NOTICES, japanese.STATUSES, japanese.PAGE):
+    tables = (japanese.STEPS, japanese.NOTICES, japanese.AWAY, japanese.TURNED_AWAY, japanese.STATUSES)
+    for table in (*tables, japanese.PAGE):
         for key, text in table.items():
             assert not re.search("[A-Za-z]", allowed.sub("", text)), key
     for key, pair in japanese.REASONS.items():
@@ -157,7 +182,18 @@ def test_a_receipt_is_closed_and_not_completed() -> None:
     assert page_texts(Language.JAPANESE)["done"] == "閉じる"
 
 
-@pytest.mark.parametrize("kind", [NoticeKind.READER_FAILED, NoticeKind.ISSUER_COMPLAINED])
+@pytest.mark.parametrize("kind", [*FOR_THE_LOG, NoticeKind.HISTORY_FAILED, NoticeKind.ISSUER_AWAY])
 @pytest.mark.parametrize("language", list(Language))
 def test_no_code_is_shown_to_the_person(kind: NoticeKind, language: Language) -> None:
     assert "unexpected_message" not in notice_text(Notice(kind, "unexpected_message: TimeoutError"), language)
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("why", [*WhyAway, *TurnedAway])
+def test_why_the_bank_is_away_or_wants_no_more_is_said_in_the_persons_language(
+    why: WhyAway | TurnedAway, language: Language
+) -> None:
+    kind = NoticeKind.ISSUER_AWAY if isinstance(why, WhyAway) else NoticeKind.TURNED_AWAY
+    said = notice_text(Notice(kind, why), language)
+    table = {Language.ENGLISH: english, Language.JAPANESE: japanese}[language]
+    assert {**table.AWAY, **table.TURNED_AWAY}[why] in said
