@@ -334,20 +334,14 @@ class Session:
     def _show(self, effect: Effect, event: Event, now: float) -> list[fx.Effects]:
         """Effects that change the display and, with it, what the phone is told."""
         match effect:
-            case Effect.SHOW_RESULT:
-                self._let_read(now)
-                return self._say(*self._result_screen())
-            case Effect.SHOW_IDLE:
-                if self._status is Status.UNKNOWN_OUTCOME:  # the person has read what is on the display
-                    self._owed.have_been_read()
+            case Effect.SHOW_IDLE | Effect.SHOW_READY:
+                if effect is Effect.SHOW_IDLE and self._status is Status.UNKNOWN_OUTCOME:
+                    self._owed.have_been_read()  # the person closes what is on the display, and that alone
                 return self._ready()
-            case Effect.SHOW_READY:
-                return self._ready()
-            case Effect.SHOW_ENDED:
+            case Effect.SHOW_RESULT | Effect.SHOW_ENDED:
                 self._let_read(now)
-            case _:
-                pass
-        return self._say(*self._in_hand().screen(effect, event))
+        is_result = effect is Effect.SHOW_RESULT
+        return self._say(*self._result_screen() if is_result else self._in_hand().screen(effect, event))
 
     def _let_read(self, now: float) -> None:
         self._alarms.set(Alarm.RESULT, now + self._limits.result_seconds, Event.RESULT_TIME_UP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.defences.switches import Edit
+from tests.defences.switch import Edit
 
 
 def edited(source: str, edits: Sequence[Edit]) -> str:

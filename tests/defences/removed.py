@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from tests.defences.edits import edited
-from tests.defences.switches import SWITCHES, Edit
+from tests.defences.switch import Edit
+from tests.defences.switches import SWITCHES
 
 PATIENCE = 3.0
 """Seconds, in place of the usual 15: with its defence out, a test often waits for what will never come."""

@@ -42,36 +42,30 @@ PLACES = pytest.mark.parametrize("place", [3, 40, -200, -1], ids=["header", "mes
 
 
 @PLACES
-@pytest.mark.parametrize(
-    "kind", [MessageType.KEY_OFFER, MessageType.PIN_REQUEST, MessageType.OUTCOME], ids=lambda kind: kind.name
-)
-async def test_change_one_bit_on_the_way_to_the_reader(tmp_path: Path, kind: MessageType, place: int) -> None:
+async def test_change_one_bit_on_the_way_to_the_reader(tmp_path: Path, place: int) -> None:
     async with parties(tmp_path) as world:
         before = await world.balances()
-        world.phone.reader_link.outgoing = flips = FlipsFirst(kind, place)
+        world.phone.reader_link.outgoing = flips = FlipsFirst(place)
         world.phone.reader_link.incoming = without_refusals
         payment_id = await world.ask()
         await assert_it_cost_nothing(world, before, payment_id)
-        assert flips.flips == 1
+        assert flips.flipped == [MessageType.KEY_OFFER, MessageType.PIN_REQUEST, MessageType.OUTCOME]
 
 
 @PLACES
-@pytest.mark.parametrize(
-    "kind", [MessageType.CARD_ENVELOPE, MessageType.PIN_ENVELOPE], ids=lambda kind: kind.name
-)
-async def test_change_one_bit_on_the_way_to_the_issuer(tmp_path: Path, kind: MessageType, place: int) -> None:
+async def test_change_one_bit_on_the_way_to_the_issuer(tmp_path: Path, place: int) -> None:
     async with parties(tmp_path) as world:
         before = await world.balances()
 
         def flip_first(frame: PhoneFrame) -> Iterable[PhoneFrame]:
-            if isinstance(frame, FromReader) and frame.kind is kind:
+            if isinstance(frame, FromReader):
                 yield replace(frame, data=flipped(frame.data, place))
             yield frame
 
         world.phone.issuer_link.outgoing = flip_first
         payment_id = await world.ask()
         await assert_it_cost_nothing(world, before, payment_id)
-        assert complaints(world) == ["envelope_refused"]
+        assert complaints(world) == ["envelope_refused"] * 2
         assert await world.pin_tries_left() == 3
 
 

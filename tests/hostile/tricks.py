@@ -23,17 +23,15 @@ def flipped(data: bytes, place: int) -> bytes:
 
 
 class FlipsFirst:
-    """Hands the reader an altered copy of one kind of message, and the honest one after it."""
+    """Hands the reader an altered copy of each message, and the honest one after it."""
 
-    def __init__(self, kind: MessageType, place: int) -> None:
-        self._kind = kind
+    def __init__(self, place: int) -> None:
         self._place = place
-        self.flips = 0
+        self.flipped: list[MessageType] = []
 
     def __call__(self, handed: Handed) -> Iterable[Handed]:
-        if handed.kind is self._kind:
-            self.flips += 1
-            yield replace(handed, data=flipped(handed.data, self._place))
+        self.flipped.append(handed.kind)
+        yield replace(handed, data=flipped(handed.data, self._place))
         yield handed
 
 

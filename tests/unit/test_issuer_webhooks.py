@@ -185,7 +185,7 @@ async def test_private_addresses_are_refused_where_they_are_connected_to(tmp_pat
 def test_the_guard_looks_at_the_address_itself() -> None:
     for address in ("127.0.0.1", "10.1.2.3", "169.254.169.254", "0.0.0.0"):
         with pytest.raises(PrivateAddressError):
-            guarded_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 443)))
+            guarded_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 443))).close()
     guarded_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 443))).close()
 
 

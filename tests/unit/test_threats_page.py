@@ -10,7 +10,8 @@ import pytest
 
 from tests.defences.attacks import NO_SWITCH, RED_WITHOUT
 from tests.defences.edits import edited
-from tests.defences.switches import SWITCHES, Switch
+from tests.defences.switch import Switch
+from tests.defences.switches import SWITCHES
 
 TESTS = Path(__file__).parent.parent
 PAGE = (TESTS.parent / "docs" / "threats.md").read_text(encoding="utf-8")
