@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from issuer_server.columns import fit, pad
 from issuer_server.payment import PaymentState
 from issuer_server.storage.records import Outbox
 from issuer_server.top_figures import RecentPayment, Span, Work, reasons, span
@@ -111,7 +111,7 @@ def _payment(payment: RecentPayment) -> str:
 
 def _row(moment: str, state: str, reason: str, amount: str, merchant: str, payment: str) -> str:
     cells = ((moment, 8), (state, 13), (reason, 22), (amount, 18), (merchant, 20))
-    return "  ".join(f"{pad(text, size)}" for text, size in cells) + f"  {payment}"
+    return "  ".join(pad(fit(text, size), size) for text, size in cells) + f"  {payment}"
 
 
 def _seconds(value: float | None) -> str:
@@ -132,21 +132,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {left} s" if minutes else f"{left} s"
-
-
-def fit(text: str, width: int) -> str:
-    """Cut to so many columns; whatever is no letter of a screen becomes a space."""
-    kept, used = [], 0
-    for letter in text:
-        shown = letter if letter.isprintable() else " "
-        used += 2 if unicodedata.east_asian_width(shown) in "WF" else 1
-        if used > width:
-            break
-        kept.append(shown)
-    return "".join(kept)
-
-
-def pad(text: str, width: int) -> str:
-    """`fit`, and filled up: Japanese letters take two columns each."""
-    cut = fit(text, width)
-    return cut + " " * (width - sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in cut))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from issuer_server.columns import columns, pad
+
 Fields = Mapping[str, object]
 
 
@@ -33,9 +35,9 @@ def print_rows(rows: Sequence[Fields], as_json: bool, nothing: str) -> None:
         names = list(rows[0])
         table = [[name.replace("_", " ") for name in names]]
         table += [[_cell(row[name]) for name in names] for row in rows]
-        widths = [max(len(line[column]) for line in table) for column in range(len(names))]
+        widths = [max(columns(line[at]) for line in table) for at in range(len(names))]
         for line in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+            print("  ".join(pad(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def status(blocked: bool) -> str:

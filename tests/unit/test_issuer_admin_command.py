@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from issuer_server.cli import main
+from issuer_server.columns import columns
 from issuer_server.commands.secret_input import card_and_pin
 from issuer_server.seed import SAMPLE_CARDHOLDERS, UNKNOWN_CARD
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
@@ -120,6 +121,14 @@ def test_without_a_fixed_port_seed_adds_nothing_and_says_what_to_set(command, tm
     settings = tmp_path / "data" / "issuer.toml"
     settings.write_text(settings.read_text().replace("port = 0", "port = 8480"))
     assert command("seed")[0] == 0
+
+
+def test_lists_stand_in_columns_whatever_the_names_are(ready):
+    ready.json("merchant", "add", "--name", "喫茶青")
+    ready.json("merchant", "add", "--name", "Cafe Relay")
+    head, *lines = ready("merchant", "list")[1].splitlines()
+    at = head.index("status")
+    assert sorted(columns(line.removesuffix("active")) for line in lines) == [at, at]
 
 
 def test_the_printed_seed_names_every_secret_and_stripe(ready):
@@ -419,5 +428,9 @@ def test_webhooks_that_did_not_arrive_are_listed_and_sent_again(ready, tmp_path)
     assert ready("merchant", "webhook", "redeliver", endpoint, "--message", "msg_2")[0] == 1
     again = ready.json("merchant", "webhook", "redeliver", endpoint, "--message", "msg_1")
     assert again == {"id": endpoint, "status": "active", "sent_again": 1}
+    assert (ready.json("audit")[0]["action"], ready.json("audit")[0]["subject"]) == (
+        "send webhooks again",
+        endpoint,
+    )
     (listed,) = ready.json("merchant", "webhook", "list")
     assert (listed["waiting"], listed["given_up"]) == (1, 0)

@@ -72,7 +72,7 @@ class SqliteStorage(SqliteAdministration):
     ) -> None:
         super().__init__(writer, reader, operator)
         self.keys = SqliteKeyTable(path, writer, reader)
-        self.undelivered = SqliteUndelivered(writer, reader)
+        self.undelivered = SqliteUndelivered(writer, reader, operator)
         self._lock = lock
 
     @classmethod

@@ -36,9 +36,7 @@ def replace_api_key(
         (previous_until_ms, key_digest, merchant_id),
     ).rowcount
     if changed != 1:
-        raise NotFound(
-            "unknown_merchant", "There is no merchant with this id: see `issuer-server merchant list`."
-        )
+        raise _not_found("merchant")
 
 
 def add_cardholder(connection: sqlite3.Connection, new: NewCardholder, now_ms: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from issuer_server.storage.key_records import Operator
 from issuer_server.storage.port import NotFound
 from issuer_server.storage.records import UndeliveredWebhook
+from issuer_server.storage.sqlite import audit
 from issuer_server.storage.sqlite.group_commit import GroupCommit
 from issuer_server.storage.sqlite.payments import milliseconds
 from protocol.identifiers import WebhookEndpointId
@@ -23,17 +25,22 @@ _AGAIN = (
 class SqliteUndelivered:
     """The port's `UndeliveredWebhooks`."""
 
-    def __init__(self, writer: GroupCommit, reader: GroupCommit) -> None:
+    def __init__(self, writer: GroupCommit, reader: GroupCommit, operator: Operator | None) -> None:
         self._writer = writer
         self._reader = reader
+        self._operator = operator
 
     async def of_endpoint(self, endpoint_id: WebhookEndpointId, limit: int) -> list[UndeliveredWebhook]:
         return await self._reader.submit(lambda connection: _of_endpoint(connection, endpoint_id, limit))
 
     async def send_again(self, endpoint_id: WebhookEndpointId, message_id: str | None, now: float) -> int:
-        return await self._writer.submit(
-            lambda connection: _send_again(connection, endpoint_id, message_id, milliseconds(now))
-        )
+        def again(connection: sqlite3.Connection) -> int:
+            found = _send_again(connection, endpoint_id, message_id, milliseconds(now))
+            if self._operator is not None:
+                audit.write(connection, self._operator.did("send webhooks again", endpoint_id))
+            return found
+
+        return await self._writer.submit(again)
 
     async def drop_given_up(self, before: float) -> int:
         return await self._writer.submit(lambda connection: _drop_given_up(connection, milliseconds(before)))
