@@ -49,8 +49,11 @@ class _WithoutWords(ast.NodeTransformer):  # its methods' names are ast's own
 
 
 def _plain(argument: ast.expr) -> ast.expr:
-    text = isinstance(argument, ast.JoinedStr) or (
-        isinstance(argument, ast.Constant) and isinstance(argument.value, str | None)
+    passed_on = isinstance(argument, ast.Call) and getattr(argument.func, "id", "") == "str"
+    text = (
+        passed_on
+        or isinstance(argument, ast.JoinedStr)
+        or (isinstance(argument, ast.Constant) and isinstance(argument.value, str | None))
     )
     return ast.Constant("words") if text else argument
 
