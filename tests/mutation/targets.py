@@ -109,6 +109,7 @@ TARGETS: dict[str, Target] = {
             "tests/unit/test_issuer_application.py",
             "tests/unit/test_issuer_application_faults.py",
             "tests/unit/test_issuer_application_hostile.py",
+            "tests/unit/test_issuer_application_logs.py",
             "tests/unit/test_issuer_application_secrets.py",
             "tests/unit/test_issuer_live_payments.py",
             "tests/hostile/test_to_the_last_moment.py",
