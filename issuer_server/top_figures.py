@@ -19,7 +19,7 @@ _PREFIX = "blind_relay_"
 
 @dataclass(frozen=True, slots=True)
 class RecentPayment:
-    """A payment as the database has it; times are epoch seconds."""
+    """A payment as the database has it; times are epoch seconds. Once it has ended it does not move again."""
 
     id: str
     merchant_name: str
@@ -28,7 +28,7 @@ class RecentPayment:
     minor: int
     currency: str
     created_at: float
-    updated_at: float
+    moved_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,9 @@ def span(payments: Iterable[RecentPayment], now: float, seconds: float) -> Span:
     asked, ended = 0, []
     for payment in payments:
         asked += payment.created_at > now - seconds
-        if payment.state in ("completed", "not_settled") and payment.updated_at > now - seconds:
+        if payment.state in ("completed", "not_settled") and payment.moved_at > now - seconds:
             ended.append(payment)
-    took = sorted(each.updated_at - each.created_at for each in ended if each.state == "completed")
+    took = sorted(each.moved_at - each.created_at for each in ended if each.state == "completed")
     return Span(
         seconds,
         asked,
@@ -136,7 +136,7 @@ def span(payments: Iterable[RecentPayment], now: float, seconds: float) -> Span:
 def reasons(payments: Sequence[RecentPayment], now: float, seconds: float) -> list[tuple[str, int]]:
     """Why payments were not settled, the most frequent first."""
     counted = Counter(
-        each.reason for each in payments if each.reason is not None and each.updated_at > now - seconds
+        each.reason for each in payments if each.reason is not None and each.moved_at > now - seconds
     )
     return counted.most_common()
 

@@ -42,7 +42,7 @@ def lines(scene: Scene, width: int, height: int) -> list[str]:
         found += ["", f"Not settled, last hour: {told}"]
     found += ["", _row("TIME", "STATE", "REASON", "AMOUNT", "MERCHANT", "PAYMENT")]
     room = max(0, height - len(found))
-    latest = sorted(scene.payments, key=lambda each: each.updated_at, reverse=True)[:room]
+    latest = sorted(scene.payments, key=lambda each: each.moved_at, reverse=True)[:room]
     found += [_payment(each) for each in latest] or ["no payments yet"][:room]
     return [fit(line, width) for line in found[:height]]
 
@@ -101,7 +101,7 @@ def _work(scene: Scene) -> list[str]:
 
 
 def _payment(payment: RecentPayment) -> str:
-    moment = datetime.fromtimestamp(payment.updated_at).astimezone().strftime("%H:%M:%S")
+    moment = datetime.fromtimestamp(payment.moved_at).astimezone().strftime("%H:%M:%S")
     digits = currency(payment.currency).exponent
     whole, fraction = divmod(payment.minor, 10**digits)
     amount = f"{payment.currency} {whole:,}" + (f".{fraction:0{digits}d}" if digits else "")

@@ -68,7 +68,7 @@ def receipt(payment: Payment, *, zone: tzinfo | None = None) -> str:
     if payment.card_last_four:
         lines += row("Card", f"**** {payment.card_last_four}")
     lines += row("Phone", masked_phone(payment.phone))
-    lines += row("Time", moment(payment.updated_at, zone))
+    lines += row("Time", moment(payment.created_at, zone))  # a refund moves the other one
     lines += row("Payment", payment.id)
     lines.append(rule)
     if payment.completed:

@@ -12,8 +12,11 @@ from issuer_server.columns import fit, pad
 from issuer_server.commands.top import Watcher
 from issuer_server.operating_settings import MetricsSettings
 from issuer_server.storage.records import Outbox
+from issuer_server.storage.sqlite import SqliteStorage, recent
+from issuer_server.storage.sqlite.inspection import looking_at
 from issuer_server.top_figures import RecentPayment, Samples, Window, reasons, span
 from issuer_server.top_view import Scene, duration, lines
+from tests.contracts.world import World
 from tests.journey.programs import free_port
 from tests.unit.issuer_house import house, settings
 
@@ -161,3 +164,24 @@ async def test_a_running_issuer_is_looked_at(tmp_path: Path) -> None:
         assert "[metrics]" in off.advice
         assert off.in_flight == {"calling": 1}
         assert (await home.call("GET", "/readyz"))[0] == 200
+
+
+async def test_a_refund_completes_no_payment_again(tmp_path: Path) -> None:
+    storage = await SqliteStorage.open(tmp_path / "issuer.db")
+    world = World(storage)
+    await world.populate()
+    payment = await world.settled()
+    world.now += 30 * 86_400
+    await world.refund(payment, 200, "k")
+    refunded = await storage.payment(payment.id)
+    await storage.close()
+    assert refunded is not None
+    assert refunded.updated_at == pytest.approx(world.now, abs=0.001)
+    with looking_at(tmp_path / "issuer.db") as connection:
+        seen = recent.recent(connection, world.now - 3600)
+    assert [each.id for each in seen] == [payment.id]
+    hour = span(seen, world.now, 3600)
+    assert (hour.completed, hour.median) == (0, None)
+    month = span(seen, world.now, 31 * 86_400)
+    assert month.median is not None
+    assert month.median < 60

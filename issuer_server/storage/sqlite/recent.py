@@ -13,10 +13,13 @@ MOST: Final = 20_000
 """Payments of the last hour that are looked at: five a second."""
 
 # Payments are never deleted, so row numbers grow with time: the end of the table is the latest of it.
+# A refund moves a payment too; when it was completed, its own transfer says.
 _RECENT = (
-    "SELECT id, merchant_name, state, reason, amount, currency, created_ms / 1000.0, updated_ms / 1000.0"
-    " FROM payments WHERE rowid > (SELECT max(rowid) FROM payments) - ?1 AND (updated_ms > ?2"
-    " OR rowid > (SELECT max(rowid) FROM payments) - 100)"
+    "SELECT p.id, p.merchant_name, p.state, p.reason, p.amount, p.currency, p.created_ms / 1000.0,"
+    " coalesce(t.created_ms, p.updated_ms) / 1000.0"
+    " FROM payments p LEFT JOIN transfers t ON t.payment_id = p.id AND t.kind = 'payment'"
+    " WHERE p.rowid > (SELECT max(rowid) FROM payments) - ?1"
+    " AND (p.updated_ms > ?2 OR p.rowid > (SELECT max(rowid) FROM payments) - 100)"
 )
 _IN_FLIGHT = (
     "SELECT state, count(*) FROM payments WHERE state NOT IN ('completed', 'not_settled') GROUP BY state"
