@@ -236,17 +236,19 @@ async def test_a_subscription_under_way_when_the_link_is_cut_leaves_nobody_subsc
     ether: Ether, reader: Reader, phone: Device, connect: Connect
 ) -> None:
     handset = await connect(phone)
-    airwaves: Any = ether._airwaves
-    send = airwaves.send_acl_data
+    server: Any = reader.server._device.gatt_server
+    hear = server.on_gatt_pdu
 
-    def then_cut(*packet: Any) -> None:
-        send(*packet)
-        asyncio.get_running_loop().call_soon(ether.cut)
+    def then_cut(bearer: Any, pdu: Any) -> None:
+        if isinstance(pdu, att.ATT_Write_Request):
+            ether.cut()
+        hear(bearer, pdu)  # Bumble writes in a task of its own: by then it knows that the link is down
 
-    airwaves.send_acl_data = then_cut
+    server.on_gatt_pdu = then_cut
     with pytest.raises(BleakError):
         await handset.subscribe()
-    airwaves.send_acl_data = send
+    server.on_gatt_pdu = hear
+    await handset.gone.wait()
     again = await connect(phone)
     await again.subscribe()
     reader.notify(b"once")
