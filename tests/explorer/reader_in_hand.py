@@ -51,6 +51,8 @@ class ReaderInHand:
     screen: Screen
     sessions: int = 0
     boots: int = 0
+    past: frozenset[Digest] = frozenset()
+    """Offers left without an outcome when the person swiped for another."""
 
     @classmethod
     def new(cls) -> ReaderInHand:
@@ -98,6 +100,7 @@ class ReaderInHand:
             in_hand,
             session._owed.records,
             session._owed.past & {record.offer for record in session._owed.records},
+            self.past & {record.offer for record in session._owed.records},
             alarms,
             seen,
             self.sessions,
@@ -184,9 +187,12 @@ class ReaderInHand:
                         assert about is not None
                         name = "approved" if isinstance(screen, screens.Approved) else "not settled"
                         facts.append(Fact(name, about))
+                        if about in self.past:
+                            facts.append(Fact("misplaced", about))
                 case fx.SealCard(public_key=key, info=info):
                     assert card is not None
                     assert payment is not None
+                    self.past = frozenset(record.offer for record in self.session.owed) - {payment.digest}
                     facts.append(Fact("swiped", payment.digest, bill or _shown_bill(self.screen), card.name))
                     if key == town.CROOKS_PAYMENT_KEY.public_key:
                         facts.append(Fact("leaked", payment.digest, None, card.name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -14,12 +15,13 @@ from tests.explorer.town import CROOKS_TEA, DEAR_TEA, FIRST, GOLD, SECOND, TEA
 from tests.explorer.words import in_words
 
 SMALL = Bounds(stops=False)
+TWO_ORDERS = Bounds(asked=(TEA, GOLD), stops=False)
 
 WORLDS = {
     "one payment, everything that can break off": Bounds(restarts=1, power_cuts=1),
     "wrong PINs and a second try": Bounds(pin_attempts=2, mistypes=True, restarts=1),
     "three sessions, two cards": Bounds(sessions=3, cards=(FIRST, SECOND), stops=False),
-    "two orders of one shop at one price": Bounds(asked=(TEA, GOLD), sessions=1, stops=False),
+    "two orders of one shop at one price": TWO_ORDERS,
     "the crook's phone is asked too": Bounds(asked=(TEA, CROOKS_TEA), sessions=1),
 }
 
@@ -33,6 +35,7 @@ ATTACKS = [
     (weakened.NO_POSSESSION, Bounds(asked=(CROOKS_TEA,), stops=False), "asked of somebody else"),
     (weakened.CARD_UNTIED, Bounds(asked=(CROOKS_TEA,), stops=False), "her second card, confirmed 0 times"),
     (weakened.OUTCOME_UNSIGNED, SMALL, "'approved', and nothing is settled"),
+    (weakened.PAST_SHOWN, TWO_ORDERS, "when the person has swiped for another since"),
 ]
 
 
@@ -44,6 +47,7 @@ def _no_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@cache
 def explored(bounds: Bounds, weakness: Weakness = NONE) -> tuple[Found, str]:
     """What was found, and the attack in words where there is one."""
     with weakness.patched():

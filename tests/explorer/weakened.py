@@ -14,9 +14,11 @@ from issuer_server.live_payments import LivePayment
 from protocol.errors import MessageError
 from protocol.messages import KeyOffer, Message, Outcome, PinEnvelope, ReaderEnrolment
 from protocol.money import Money
+from reader_peripheral import session
 from reader_peripheral.issuer_words import IssuerWords, NotBelievedError
 from reader_peripheral.payment_in_hand import Payment
 from reader_peripheral.screens import Bill
+from reader_peripheral.transitions import TABLE, Event, State
 from tests.explorer import town
 from tests.explorer.bounds import Weakness
 from tests.explorer.crypto_once import inside
@@ -105,6 +107,15 @@ def _any_answer(live: LivePayment, message: FromReader) -> Any:
     return _real_hear(live, message)
 
 
+# -- a display that shows any late result
+
+
+def _late_results_shown() -> AbstractContextManager[object]:
+    resting = (State.IDLE, State.GREETED, State.SHOWING_RESULT, State.OUTCOME_UNKNOWN)
+    shown = {(state, Event.PAST_OUTCOME): TABLE.moves[state, Event.EARLIER_OUTCOME] for state in resting}
+    return patch.object(session, "TABLE", replace(TABLE, moves={**TABLE.moves, **shown}))
+
+
 OFFER_UNSIGNED = Weakness("the offer is not signed", lambda: patch.object(IssuerWords, "open", _any_offer))
 NO_AMOUNT = Weakness(
     "the offer does not hold the amount",
@@ -140,6 +151,7 @@ CARD_UNTIED = Weakness("the card need not belong to the reader's owner", ties_ca
 OUTCOME_UNSIGNED = Weakness(
     "the outcome is not signed", lambda: patch.object(IssuerWords, "open", _any_outcome)
 )
+PAST_SHOWN = Weakness("a result is shown whatever was swiped for since", _late_results_shown)
 
 ALL = (
     OFFER_UNSIGNED,
@@ -151,4 +163,5 @@ ALL = (
     NO_POSSESSION,
     CARD_UNTIED,
     OUTCOME_UNSIGNED,
+    PAST_SHOWN,
 )
