@@ -38,12 +38,15 @@ class OwedOutcomes:
 
     def __init__(self, records: Iterable[OwedOutcome] = ()) -> None:
         self._records: dict[Digest, OwedOutcome] = {}
-        self.past: frozenset[Digest] = frozenset()
-        """Offers of the payments since which the person has swiped for another."""
         for record in records:
-            if record.unknown:
-                self.pay_anew()
+            if record.unknown:  # no display shows two
+                self.have_been_read()
             self.add(record)
+        latest = next(reversed(self._records), None)
+        self.past = frozenset(
+            each.offer for each in self.records if not each.unknown and each.offer != latest
+        )
+        """Offers of the payments since which the person has swiped for another; after a restart, may have."""
 
     @property
     def records(self) -> tuple[OwedOutcome, ...]:

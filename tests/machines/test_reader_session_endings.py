@@ -332,11 +332,22 @@ def test_a_result_is_not_shown_once_the_person_has_swiped_for_another_payment(
     assert OLD_OFFER not in [record.offer for record in bench.session.owed]
 
 
-def test_nor_after_a_restart() -> None:
-    bench = bench_in(State.IDLE, owed=(owed_payment(), newer_payment()))
+@pytest.mark.parametrize("unknown", [True, False])
+def test_nor_after_a_restart(unknown: bool) -> None:
+    newer = dataclasses.replace(newer_payment(), unknown=unknown)
+    bench = bench_in(State.IDLE, owed=(dataclasses.replace(owed_payment(), unknown=unknown), newer))
     bench.do(bench.session.opening())
     bench.bring(bench.refused(offer=OLD_OFFER, last_message=OLD_MESSAGE))
-    assert bench.screen == screens.Unknown(OLD_BILL)
-    assert bench.session.owed == (newer_payment(),)
+    assert bench.screen == (screens.Unknown(OLD_BILL) if unknown else screens.Idle())
+    assert bench.session.owed == (newer,)
     bench.bring(bench.approval(offer=NEWER_OFFER, last_message=NEWER_MESSAGE))
+    assert bench.screen == screens.Approved(OLD_BILL)
+
+
+def test_after_a_restart_the_unknown_is_shown_though_a_later_payment_was_refused() -> None:
+    refused = dataclasses.replace(newer_payment(), unknown=False)
+    bench = bench_in(State.IDLE, owed=(owed_payment(), refused))
+    bench.do(bench.session.opening())
+    assert bench.screen == screens.Unknown(OLD_BILL)
+    bench.bring(bench.approval(offer=OLD_OFFER, last_message=OLD_MESSAGE))
     assert bench.screen == screens.Approved(OLD_BILL)
