@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ async def test_approve_to_prompt_takes_less_than_one_interval_above_the_floor(
     for waits, late in above.items():
         print(f"pressed {waits} s after the reader was ready, above the floor, in ms:", _in_ms(late))
     # A busy machine makes some late; what the protocol itself makes late are nearly all.
-    assert all(sorted(late)[1] < INTERVAL for late in above.values())
+    # A busy machine makes one or two late; what the protocol itself makes late is late in most.
+    assert all(statistics.median(late) < INTERVAL for late in above.values())
 
 
 def _in_ms(late: list[float]) -> list[float]:
