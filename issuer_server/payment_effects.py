@@ -207,8 +207,7 @@ class PaymentEffects:
         live.pin_tries_left, live.pin_attempts = left, live.pin_attempts + 1
         right = await pin_is_right(self._parts.keys, live.card, live.secrets.pin)
         live.secrets.drop_pin()
-        if right:
-            await self._parts.storage.restore_pin_tries(live.card.id)
+        if right:  # the settlement gives the card its tries back
             return PaymentEvent.PIN_RIGHT
         another = left > 0 and live.pin_attempts < self._parts.pin_attempts
         return PaymentEvent.PIN_WRONG_TRY_AGAIN if another else PaymentEvent.PIN_WRONG

@@ -139,7 +139,10 @@ class Storage(Protocol):
         now: float,
         changes: PaymentChanges = NO_CHANGES,
     ) -> SettleResult:
-        """Post cardholder to merchant, out of the hold, and set the state completed; both or neither."""
+        """Post cardholder to merchant, out of the hold, and set the state completed; both or neither.
+
+        The PIN was right: unless the answer is STALE the card has its full number of tries again.
+        """
         ...
 
     async def refund(self, new: NewRefund, idempotency: IdempotencyClaim) -> RefundRecord:
@@ -179,10 +182,6 @@ class Storage(Protocol):
 
     async def claim_pin_try(self, card_id: CardId) -> int | None:
         """Use up one PIN try, before verifying: tries left after it, or None where there was none to use."""
-        ...
-
-    async def restore_pin_tries(self, card_id: CardId) -> None:
-        """Back to the card's full number of tries: the PIN was right."""
         ...
 
     async def sweep(self, now: float) -> list[PaymentRecord]:

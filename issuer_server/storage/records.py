@@ -157,7 +157,7 @@ class HoldResult(Enum):
 
 
 class SettleResult(Enum):
-    """How a settlement ended. In every case but SETTLED nothing was written."""
+    """How a settlement ended. In every case but SETTLED no money moved."""
 
     SETTLED = "settled"
     INSUFFICIENT_FUNDS = "insufficient_funds"

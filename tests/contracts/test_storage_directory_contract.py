@@ -8,8 +8,9 @@ import os
 import pytest
 
 from issuer_server.cards import CardKeys
+from issuer_server.payment import PaymentState
 from issuer_server.storage.port import AlreadyExists, EnrolmentRefused, NotFound
-from issuer_server.storage.records import NewCard, NewCardholder, NewEnrolmentCode
+from issuer_server.storage.records import NewCard, NewCardholder, NewEnrolmentCode, SettleResult
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import (
     CardholderId,
@@ -118,8 +119,19 @@ async def test_blocking_what_is_not_there_says_so(world):
 async def test_tries_count_down_to_none_and_come_back_in_full(world):
     tries = [await world.storage.claim_pin_try(world.card) for _ in range(5)]
     assert tries == [2, 1, 0, None, None]
-    await world.storage.restore_pin_tries(world.card)
+    await world.settled()
     assert await world.storage.claim_pin_try(world.card) == 2
+
+
+async def test_a_right_pin_gives_the_tries_back_also_where_no_money_moves(world):
+    await world.storage.claim_pin_try(world.card)
+    dear, over = await world.create(world.yen(10_001)), await world.create()
+    result = await world.storage.settle(over.id, PaymentState.SETTLING, world.card, world.now)
+    assert result is SettleResult.STALE
+    assert (await world.storage.card_by_index(digest("pan"))).pin_tries_left == 2
+    result = await world.storage.settle(dear.id, dear.state, world.card, world.now)
+    assert result is SettleResult.INSUFFICIENT_FUNDS
+    assert (await world.storage.card_by_index(digest("pan"))).pin_tries_left == 3
 
 
 async def test_a_card_that_is_not_there_has_no_tries(world):

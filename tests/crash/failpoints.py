@@ -34,7 +34,6 @@ OPERATIONS: Final[Mapping[str, tuple[Any, str]]] = {
     "sweep": (payments, "sweep"),
     "refund": (refunds, "give_back"),
     "claim pin try": (directory, "claim_pin_try"),
-    "restore pin tries": (directory, "restore_pin_tries"),
     "webhook delivered": (webhooks, "delivered"),
     "webhook failed": (webhooks, "failed"),
 }

@@ -112,6 +112,7 @@ class Tables:
         payment, card = self.payments[payment_id], self.cards[card_id]
         if payment.state is not expected:
             return SettleResult.STALE
+        self.cards[card_id] = replace(card, pin_tries_left=3)
         if card.blocked or (self._ties_cards and card.cardholder_id != payment.cardholder_id):
             return SettleResult.CARD_REFUSED
         self.settled.append((payment_id, card_id))
@@ -154,7 +155,3 @@ class Tables:
         self.tries_used.append(card_id)
         self.cards[card_id] = replace(card, pin_tries_left=card.pin_tries_left - 1)
         return card.pin_tries_left - 1
-
-    async def restore_pin_tries(self, card_id: CardId) -> None:
-        """All tries back."""
-        self.cards[card_id] = replace(self.cards[card_id], pin_tries_left=3)

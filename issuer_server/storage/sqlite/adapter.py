@@ -247,9 +247,6 @@ class SqliteStorage(SqliteAdministration):
     async def claim_pin_try(self, card_id: CardId) -> int | None:
         return await self._writer.submit(lambda connection: directory.claim_pin_try(connection, card_id))
 
-    async def restore_pin_tries(self, card_id: CardId) -> None:
-        await self._writer.submit(lambda connection: directory.restore_pin_tries(connection, card_id))
-
     # What EnrolmentStore asks for.
 
     async def redeem_handset_code(

@@ -54,9 +54,6 @@ _CLAIM_TRY = (
     "UPDATE cards SET pin_tries_left = pin_tries_left - 1 WHERE id = ? AND pin_tries_left > 0"
     " RETURNING pin_tries_left"
 )
-_RESTORE_TRIES = (
-    "UPDATE cards SET pin_tries_left = pin_try_limit WHERE id = ? AND pin_tries_left <> pin_try_limit"
-)
 _CODE = (
     "SELECT kind, cardholder_id, expires_ms, used_ms, issuer_key FROM enrolment_codes WHERE secret_digest = ?"
 )
@@ -133,11 +130,6 @@ def claim_pin_try(connection: sqlite3.Connection, card_id: CardId) -> int | None
     """One statement counts down and reads: parallel payments cannot share a try."""
     rows = connection.execute(_CLAIM_TRY, (card_id,)).fetchall()
     return rows[0][0] if rows else None
-
-
-def restore_pin_tries(connection: sqlite3.Connection, card_id: CardId) -> None:
-    """After a right PIN."""
-    connection.execute(_RESTORE_TRIES, (card_id,))
 
 
 def redeem_handset_code(

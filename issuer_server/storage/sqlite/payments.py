@@ -64,6 +64,9 @@ _CHARGEABLE = (
     "SELECT 1 FROM cards JOIN cardholders ON cardholders.id = cards.cardholder_id"
     " WHERE cards.id = ? AND cards.cardholder_id = ? AND NOT cards.blocked AND NOT cardholders.blocked"
 )
+_RESTORE_TRIES = (
+    "UPDATE cards SET pin_tries_left = pin_try_limit WHERE id = ? AND pin_tries_left <> pin_try_limit"
+)
 _READER_BLOCKED = "SELECT 1 FROM readers WHERE id = ? AND blocked"
 _BLOCKED = "SELECT 1 FROM merchant_blocks WHERE cardholder_id = ? AND merchant_id = ?"
 _IN_FLIGHT = (
@@ -181,6 +184,7 @@ def settle(
     payment = by_id(connection, payment_id)
     if payment is None or payment.state is not expected:
         return SettleResult.STALE
+    connection.execute(_RESTORE_TRIES, (card_id,))
     if connection.execute(_CHARGEABLE, (card_id, payment.cardholder_id)).fetchone() is None:
         return SettleResult.CARD_REFUSED
     if connection.execute(_READER_BLOCKED, (payment.reader_id,)).fetchone() is not None:
