@@ -24,7 +24,7 @@ from merchant_terminal.receipt import receipt, refunded_money
 from merchant_terminal.refunding import claim as claim_refund
 from merchant_terminal.refunding import settle_refund
 from merchant_terminal.sentences import problem_sentence, reason_sentence
-from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
+from merchant_terminal.settings import Places, Settings, absolute, load_key, load_settings, save
 from merchant_terminal.status_line import StatusLine
 from merchant_terminal.unanswered import UnansweredCharges
 from merchant_terminal.webhooks import WebhookSecret
@@ -178,13 +178,14 @@ def _give_up_after() -> float:
 
 
 async def _login(arguments: argparse.Namespace, places: Places) -> int:
-    settings = Settings(check_issuer_url(arguments.issuer), arguments.ca_file)
+    settings = Settings(check_issuer_url(arguments.issuer), absolute(arguments.ca_file))
+    tls = settings.tls()
     key = ApiKey(await _secret("API key (not shown): "))
     async with IssuerApi(
         settings.issuer_url,
         key,
         retries=RetryPolicy(give_up_after=min(5.0, _give_up_after())),
-        tls=settings.tls(),
+        tls=tls,
     ) as api:
         await api.payments(limit=1)
     save(places, settings, key)

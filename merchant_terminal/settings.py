@@ -71,6 +71,11 @@ class Settings:
         return "\n".join(lines) + "\n"
 
 
+def absolute(path: str | None) -> str | None:
+    """A path as a person gives it, so that it leads to the same file from every folder."""
+    return None if path is None else str(Path(path).expanduser().absolute())
+
+
 def load_settings(places: Places) -> Settings:
     """Read the configuration file; InputError says how to make one."""
     try:

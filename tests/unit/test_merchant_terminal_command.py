@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from tests.unit.merchant_bench import (
     run,
     unanswered,
 )
+from tests.unit.test_issuer_api_tls import make_certificate
 
 # The fixtures that both modules use.
 issuer = merchant_bench.issuer
@@ -266,3 +268,17 @@ async def test_nobody_answers(
     nobody = FakeIssuer(url="http://127.0.0.1:1")
     assert await log_in(nobody, shop, monkeypatch) == Exit.UNKNOWN
     assert "cannot connect" in capsys.readouterr().err.lower()
+
+
+async def test_a_certificate_file_is_found_again_from_another_folder(
+    issuer: FakeIssuer, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificate(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(KEY + "\n"))
+    assert await run(shop, "login", "--issuer", issuer.url, "--ca-file", "nothing.pem") == Exit.BAD_INPUT
+    assert sys.stdin.read() == KEY + "\n", "the key is asked for when all else is right"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(KEY + "\n"))
+    assert await run(shop, "login", "--issuer", issuer.url, "--ca-file", "cert.pem") == Exit.COMPLETED
+    monkeypatch.chdir("/")
+    assert await run(shop, "list") == Exit.COMPLETED

@@ -39,7 +39,7 @@ def test_a_list_says_the_reason_in_words(reason: str) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
-@pytest.mark.parametrize("command", ["status", "cancel", "refund"])
+@pytest.mark.parametrize("command", ["status", "cancel", "refund", "refunds"])
 def test_a_mistyped_id_is_said_before_anything_else_is_looked_at(
     command: str, tmp_path: Path, capsys: Capture
 ) -> None:
