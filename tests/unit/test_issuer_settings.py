@@ -67,6 +67,7 @@ def test_everything_set(tmp_path: Path) -> None:
         ({"pin_attempts_per_payment": 4}, "pin_attempts_per_payment"),
         ({"pin_attempts_per_payment": 0}, "pin_attempts_per_payment"),
         ({"stop_grace": -1}, "stop_grace"),
+        ({"webhook_days_kept": -1}, "webhook_days_kept"),
         ({"public_url": "bank.example"}, "public_url"),
         ({"public_url": "https://bank.example:0"}, "public_url"),
         ({"tls_key": "key.pem"}, "tls_certificate"),
