@@ -60,6 +60,7 @@ TARGETS: dict[str, Target] = {
             "tests/unit/test_protocol_enrolment.py",
             "tests/unit/test_gatt.py",
             "tests/unit/test_protocol_messages.py",
+            "tests/unit/test_protocol_values_exact.py",
         ),
         # mutmut makes one key of two there, which is no Python.
         left_out=(r"case \{1: str\(url\)",),
