@@ -84,10 +84,15 @@ class KeyRing:
         return self._in_use.active[purpose]
 
     async def ask(self, work: Callable[[], T]) -> T:
-        """Do `work`, which uses keys: here where they are in memory, else on the token's thread.
+        """Do `work`, which uses keys; raises KeyStoreError, and says in the log what to do."""
+        try:
+            return await self._do(work)
+        except KeyStoreError as error:
+            _log.error("keys: %s", error)
+            raise
 
-        Raises KeyStoreError, also where the token does not answer.
-        """
+    async def _do(self, work: Callable[[], T]) -> T:
+        """Here where keys are in memory, else on the token's thread."""
         if self._aside is None:
             return work()
         try:
@@ -122,7 +127,7 @@ class KeyRing:
         if [_state(each) for each in versions] == [_state(each) for each in self._in_use.versions]:
             return
         try:
-            self._in_use = await self.ask(lambda: _load(self.cabinet, versions))
+            self._in_use = await self._do(lambda: _load(self.cabinet, versions))
         except KeyStoreError as error:
             if str(error) != self._trouble:
                 _log.error("keys were changed but cannot be taken up: %s", error)

@@ -87,7 +87,7 @@ async def test_while_one_payment_waits_for_the_token_others_go_on(home: House, w
 
 
 async def test_a_token_that_does_not_answer_ends_the_payment_and_the_next_one_is_paid(
-    home: House, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    home: House, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with home.phone() as phone:
         cut = await home.charge()
@@ -96,6 +96,7 @@ async def test_a_token_that_does_not_answer_ends_the_payment_and_the_next_one_is
         monkeypatch.setattr(key_ring, "TOKEN_PATIENCE", 0.05)
         await phone.say("approve", cut, reader_hello=b64(home.reader.hello()))
         assert (await phone.heard("result", cut))["reason"] == "internal_error"
+        assert "keys: the token has not answered within 0.05 s: see to it" in caplog.text
         monkeypatch.undo()
         wire.is_up.set()
         result = await phone.pay(home.reader, await home.charge())
