@@ -1,6 +1,6 @@
 // Draws what the phone program says. The state comes whole each time, so that all tabs show the same.
 
-import { chime, notify } from "./attention.js";
+import { chime, notify, watchAttention } from "./attention.js";
 import { Channel } from "./channel.js";
 import { drawing, el, fill, icon, say } from "./dom.js";
 import { home, wordOf } from "./home.js";
@@ -260,4 +260,7 @@ function clock() {
 }
 clock();
 setInterval(clock, 5000);
+watchAttention(() => {
+  if (texts !== null) draw();
+});
 channel.start();

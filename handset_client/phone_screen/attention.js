@@ -2,8 +2,10 @@
 
 const SOUND = "blind-relay-sound";
 const NOTIFY = "blind-relay-notify";
+const PUT_AWAY = "blind-relay-hint-";
 
 let audio = null;
+let changed = () => {};
 let leads = false;
 navigator.locks?.request("blind-relay-voice", () => {
   leads = true;
@@ -14,6 +16,9 @@ for (const event of ["pointerdown", "keydown"]) {
   // Browsers play nothing before the person has touched the page.
   addEventListener(event, () => wake(), { once: true, capture: true });
 }
+
+// Not before the finger is up again: what is under it must not move meanwhile.
+for (const event of ["click", "keyup"]) addEventListener(event, () => changed(), { once: true });
 
 function wake() {
   audio ??= new AudioContext();
@@ -28,13 +33,38 @@ export const notifyOn = () =>
 export function setSound(on) {
   localStorage.setItem(SOUND, on ? "on" : "off");
   if (on) chime("request", true);
+  changed();
 }
+
+/** `callback` is called when what is missing may have changed. */
+export function watchAttention(callback) {
+  changed = callback;
+}
+
+/** What keeps a request from calling out, as the end of a text's key (`hint_…`); null when nothing does. */
+export function missing() {
+  if (!soundOn()) {
+    if (!isPutAway("sound")) return "sound";
+  } else if (audio === null) return "touch";
+  if (!("Notification" in window) || notifyOn()) return null;
+  const why = Notification.permission === "denied" ? "denied" : "notify";
+  return isPutAway(why) ? null : why;
+}
+
+/** The person knows, and wants it so. */
+export function putAway(hint) {
+  localStorage.setItem(PUT_AWAY + hint, "away");
+  changed();
+}
+
+const isPutAway = (hint) => localStorage.getItem(PUT_AWAY + hint) !== null;
 
 /** Ask the browser if need be. False when it says no. */
 export async function setNotify(on) {
   if (on && "Notification" in window && Notification.permission !== "granted") await Notification.requestPermission();
   const allowed = on && "Notification" in window && Notification.permission === "granted";
   localStorage.setItem(NOTIFY, allowed ? "on" : "off");
+  changed();
   return allowed || !on;
 }
 

@@ -1,5 +1,6 @@
 // Home: how the connections are, and what was paid.
 
+import { missing, putAway, setNotify, setSound } from "./attention.js";
 import { drawing, el, icon, say } from "./dom.js";
 
 const MARKS = { completed: "check", not_settled: "close", unknown: "question", see_reader: "eye" };
@@ -18,13 +19,42 @@ export function home({ texts, state, go, settings }) {
     el("div", { class: "words" }, el("strong", {}, texts.number), number, el("span", {}, texts.number_hint)),
   );
   const past = el("div", { class: "past-place" });
+  const hintPlace = el("div", { class: "hint-place" });
+  let hinted = null;
   let drawn = null;
+
+  function hint() {
+    const what = missing();
+    if (what === hinted) return;
+    hinted = what;
+    hintPlace.replaceChildren(...(what === null ? [] : [hintOf(what)]));
+  }
+
+  function hintOf(what) {
+    const turnOn = { sound: () => setSound(true), notify: () => setNotify(true) }[what];
+    // The button goes with its hint: the keyboard goes on from the heading.
+    const then = (action) => async () => {
+      await action();
+      element.querySelector("h1").focus({ preventScroll: true });
+    };
+    return el(
+      "div",
+      { class: "hint" },
+      icon("info"),
+      el("p", {}, texts[`hint_${what}`]),
+      turnOn ? el("button", { type: "button", class: "button text", onclick: then(turnOn) }, texts.hint_on) : null,
+      what === "touch"
+        ? null
+        : el("button", { type: "button", class: "icon-button", "aria-label": texts.hint_away, onclick: then(() => putAway(what)) }, icon("close")),
+    );
+  }
 
   function update(next) {
     light(lights.issuer, next.issuer.light, next.issuer.text ?? { on: texts.bank_connected, trouble: texts.bank_away }[next.issuer.light] ?? texts.bank_connecting);
     light(lights.reader, next.reader.light, next.reader.text ?? { on: texts.reader_ready, busy: texts.reader_looking }[next.reader.light] ?? texts.reader_idle);
     numberRow.hidden = next.issuer.number === "";
     say(number, next.issuer.number);
+    hint();
     const key = next.history.map((item) => item.id + item.outcome).join();
     if (key !== drawn) {
       drawn = key;
@@ -40,6 +70,7 @@ export function home({ texts, state, go, settings }) {
       "div",
       { class: "content" },
       el("section", { class: "group", "aria-label": texts.connections }, lights.issuer.element, lights.reader.element, numberRow),
+      hintPlace,
       el("h2", { class: "section" }, texts.history),
       past,
     ),

@@ -84,6 +84,11 @@ class Tab:
             ".map(e => e.scrollWidth - e.clientWidth)"
         )
         assert wider == [0, 0], f"{wider} pixels to scroll sideways"
+        taken: Any = await self.page.evaluate(
+            "[...document.querySelectorAll('.banners')].filter(e => !e.innerText.trim())"
+            ".map(e => e.offsetHeight)"
+        )
+        assert sum(taken) == 0, f"{taken} pixels above the view for nothing"
         assert self.complaints == []
 
     async def picture(self, path: Path) -> None:

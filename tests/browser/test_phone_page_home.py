@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from handset_client.effects import End, Ending, Progress, Step
+from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.preferences import Preferences, Theme
 from handset_client.wording import Language
 from protocol.identifiers import parse_reader_id
@@ -139,6 +140,54 @@ async def test_a_refused_notification_is_said(browser: Browser) -> None:
         await notify.click()
         await tab.sees(TEXTS["notify_denied"])
         await expect(notify).not_to_be_checked()
+
+
+@SIZES
+async def test_home_says_why_a_request_would_not_call_out(
+    browser: Browser, size: tuple[int, int], tmp_path: Path
+) -> None:
+    async with desk(browser, history=HISTORY) as place:
+        window = await place.window(size, permissions=["notifications"])
+        await window.add_init_script(
+            "window.allows = 'denied'; window.Notification = class { static permission = 'default';"
+            " static async requestPermission() { this.permission = window.allows; } };"
+        )
+        tab = await place.tab(window)
+        hint = tab.page.locator(".hint")
+        await expect(hint).to_have_text(TEXTS["hint_touch"])
+        await tab.picture(tmp_path / "touch.png")
+        await tab.check()
+        await tab.button("Settings").click()
+        await tab.page.get_by_role("switch", name="Play a sound").click()
+        await tab.button("Back").click()
+        await expect(hint).to_contain_text(TEXTS["hint_sound"])
+        await tab.button("Turn on").click()
+        await expect(hint).to_contain_text(TEXTS["hint_notify"])
+        await expect(tab.heading("Payments")).to_be_focused()
+        await tab.picture(tmp_path / "notify.png")
+        await tab.check()
+        await tab.button("Turn on").click()
+        await expect(hint).to_contain_text(TEXTS["hint_denied"])
+        await tab.check()
+        await tab.page.evaluate("Notification.permission = 'default'; window.allows = 'granted';")
+        place.screen.tell(Notice(NoticeKind.ISSUER_CONNECTED, "+81 90 1234 5678"))
+        await expect(hint).to_contain_text(TEXTS["hint_notify"])
+        await tab.button("Turn on").click()
+        await expect(hint).to_have_count(0)
+        await tab.check()
+
+
+async def test_a_hint_that_was_put_away_stays_away(browser: Browser) -> None:
+    async with desk(browser) as place:
+        tab = await place.tab(await place.window(NARROW))
+        await tab.heading("Payments").click()
+        await expect(tab.page.locator(".hint")).to_be_visible()
+        await tab.button(TEXTS["hint_away"]).click()
+        await expect(tab.page.locator(".hint")).to_have_count(0)
+        await tab.page.reload()
+        await expect(tab.page.locator(".hint")).to_have_text(TEXTS["hint_touch"])
+        await tab.heading("Payments").click()
+        await expect(tab.page.locator(".hint")).to_have_count(0)
 
 
 async def test_no_movement_where_the_person_wants_none(browser: Browser) -> None:

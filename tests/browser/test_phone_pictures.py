@@ -89,6 +89,8 @@ async def test_the_pictures(
         place.screen.finish(Ending(REQUEST, End.COMPLETED, None, "1111"))
         await expect(tab.page.locator(".badge.completed")).to_be_visible()
         await take(tab, f"paid-{tag}")
+        await tab.page.keyboard.press("Escape")
+        await expect(tab.page.locator(".home")).to_be_visible()
         place.screen.ask(REQUEST, 30)
         place.screen.finish(Ending(REQUEST, End.NOT_SETTLED, "reader_unavailable"))
         await expect(tab.page.locator(".badge.not_settled")).to_be_visible()
