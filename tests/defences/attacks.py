@@ -108,6 +108,7 @@ RED_WITHOUT: dict[str, tuple[str, ...]] = {
     ),
     "the phone's place is kept": (
         "unit/test_reader_served.py::test_in_the_resume_window_a_strangers_hello_ends_no_payment",
+        "hostile/test_reader_lockout.py::test_a_phone_that_lost_its_link_comes_back_past_a_stranger_who_waited_for_that",
     ),
     "the page has a key": ("unit/test_web_screen_guard.py::test_a_stolen_cookie_alone_opens_nothing",),
     "public addresses alone": ("unit/test_issuer_webhooks.py::test_the_guard_looks_at_the_address_itself",),
@@ -204,9 +205,6 @@ NO_SWITCH: dict[str, str] = {
     ),
     "hostile/test_cut_and_mixed.py::test_cut_a_message_at_every_byte_on_the_way_to_the_reader": (
         "a COSE_Sign1 that is cut is no CBOR: no line of ours is needed to refuse it"
-    ),
-    "hostile/test_reader_lockout.py::test_a_phone_that_lost_its_link_comes_back_past_a_stranger_who_waited_for_that": (
-        "without `served after HELLO` the faster of the two wins: it is red often and not always"
     ),
     "hostile/test_reader_lockout.py::test_a_stranger_who_only_listens_does_not_stand_in_the_way": (
         "who writes nothing is served by nobody: there is no line to take out"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
 
 from protocol import gatt
-from protocol.frames import Alive, Cancel, CancelReason
+from protocol.frames import VERSION, Alive, Cancel, CancelReason, Hello
 from reader_peripheral.settings import Limits
 from tests.hostile.quiet_radio import QuietRadio, QuietServer
 from tests.hostile.tricks import assert_it_cost_nothing
@@ -23,6 +23,7 @@ from tests.journey.person import OWN_CARD, Person
 from virtual_radio.bleak_backend import backends
 
 SAID = (Alive(gatt.Status.IDLE).encode(), Cancel(CancelReason.USER).encode(), os.urandom(200), bytes(510))
+HELLOS = tuple(Hello(VERSION, known, 510, 99, 0, 0).encode() for known in (False, True))
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +58,13 @@ class Stranger:
         with suppress(BleakError):
             await self._client.write_gatt_char(gatt.KEY_UUID, value, response=True)
 
-    async def pester(self, times: int) -> None:
-        """Come, write nonsense, be hung up on, come again."""
+    async def pester(self, times: int, said: Sequence[bytes] = SAID) -> None:
+        """Come, write, be hung up on, come again."""
         for number in range(times):
             with suppress(BleakError, TimeoutError):
                 if not self.connected:
                     await self.come()
-                await self.write(SAID[number % len(SAID)])
+                await self.write(said[number % len(said)])
             await asyncio.sleep(0.01)
 
 
@@ -122,7 +123,7 @@ async def test_a_phone_that_lost_its_link_comes_back_past_a_stranger_who_waited_
         phone = server.served
         assert phone is not None
         world.ether.cut()
-        pestering = asyncio.create_task(crook.pester(40))
+        pestering = asyncio.create_task(crook.pester(40, (*HELLOS, *SAID)))
         await world.until(lambda: server.served is not None)
         assert server.served == phone
         world.person.swiper.swipe(OWN_CARD)
