@@ -21,12 +21,11 @@ HANAKO = Operator("hanako", START)
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """An operator at work beside a server."""
-    server = await SqliteStorage.open(tmp_path / "issuer.db")
+    """An operator at work."""
+    await (await SqliteStorage.open(tmp_path / "issuer.db")).close()
     made = World(await SqliteStorage.open_beside_server(tmp_path / "issuer.db", HANAKO))
     yield made
     await made.storage.close()
-    await server.close()
 
 
 async def told(world: World) -> list[tuple[str, str]]:
