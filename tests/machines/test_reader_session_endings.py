@@ -351,3 +351,10 @@ def test_after_a_restart_the_unknown_is_shown_though_a_later_payment_was_refused
     assert bench.screen == screens.Unknown(OLD_BILL)
     bench.bring(bench.approval(offer=OLD_OFFER, last_message=OLD_MESSAGE))
     assert bench.screen == screens.Approved(OLD_BILL)
+
+
+def test_a_result_that_was_closed_needs_no_clock_any_more() -> None:
+    bench = bench_in(State.SHOWING_RESULT)
+    bench.do(bench.session.enter_typed(bench.now))
+    assert bench.screen == screens.Idle()
+    assert bench.session.deadline() is None
