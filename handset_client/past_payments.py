@@ -44,6 +44,8 @@ def read_past_payments(lines: Iterable[str], most: int | None) -> list[PastPayme
         before = found.get(past.payment_id)
         if before is not None and _is_amendment(content):
             past = replace(past, ended_at=before.ended_at)
+        elif before is not None:
+            del found[past.payment_id]  # it ended anew, and stands at its new time
         found[past.payment_id] = past
     return list(reversed(found.values()))[:most]
 

@@ -219,6 +219,18 @@ async def test_the_history_is_read_back(tmp_path: Path) -> None:
     assert len(await history.past_payments(2)) == 2
 
 
+async def test_a_payment_that_ended_anew_stands_at_its_new_time(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
+    await history.record(Ending(REQUEST, End.UNKNOWN), 1_800_000_000.0)
+    await history.record(Ending(OTHER, End.COMPLETED, None, "1111"), 1_800_000_001.0)
+    await history.record(Ending(REQUEST, End.COMPLETED, None, "1111"), 1_800_000_002.0)
+    read = await history.past_payments(10)
+    assert [(past.payment_id, past.ended_at) for past in read] == [
+        (P1, 1_800_000_002.0),
+        (P2, 1_800_000_001.0),
+    ]
+
+
 @pytest.mark.parametrize(
     "change",
     [
