@@ -68,7 +68,7 @@ class HowDeclined(StrEnum):
     BY_RULE = "declined_by_rule"
     """Nobody was asked: --approve-below."""
     BY_STOPPING = "declined_by_stopping"
-    """The program was stopped before there was an answer."""
+    """The program was stopped before it was paid."""
 
 
 SWITCHED_OFF: Final = "switched_off"

@@ -190,6 +190,8 @@ def ending_of(effect: Effect, call: Call, request: PaymentRequest, passing: Pass
     match effect, passing:
         case Effect.SHOW_RESULT, Result(outcome=outcome, reason=reason, last_four=last_four):
             reader_id = call.reader_id if reason in ABOUT_THE_READER else None
+            if reason == NotSettled.DECLINED:
+                reason = call.declined  # the issuer knows no more than that: who stopped the program hears so
             return Ending(request, End(outcome.value), reason, last_four, reader_id)
         case Effect.SHOW_DECLINED, _:
             return Ending(request, End.NOT_SETTLED, call.declined)

@@ -128,7 +128,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "To pay it, raise the limit or run without --headless, and ask the shop to try again.",
         ),
         HowDeclined.BY_STOPPING: (
-            "this phone was switched off before there was an answer",
+            "this phone was switched off before it was paid",
             "Start it again, and ask the shop to try again if you still want to pay.",
         ),
         NotSettled.NO_RESPONSE: ("there was no answer in time", _ASK_SHOP),

@@ -137,7 +137,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "支払うには、上限を上げるか --headless なしで起動し、お店にもう一度請求してもらってください。",
         ),
         HowDeclined.BY_STOPPING: (
-            "返答の前に、この電話の電源が切られました",
+            "お支払いの前に、この電話の電源が切られました",
             "起動し直し、お支払いを続けるには、お店にもう一度請求してもらってください。",
         ),
         NotSettled.NO_RESPONSE: ("時間内に返答がありませんでした", _ASK_SHOP),

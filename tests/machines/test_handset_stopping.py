@@ -116,7 +116,7 @@ def test_the_issuers_word_in_time_is_what_the_person_is_told() -> None:
     assert driver.issuer(to_reader(MessageType.OUTCOME, b"outcome"))[-1] == SendToReader(
         P1, MessageType.OUTCOME, b"outcome"
     )
-    assert said(driver.issuer(not_settled(NotSettled.DECLINED))) == [(P1, End.NOT_SETTLED, "declined")]
+    assert said(driver.issuer(not_settled(NotSettled.DECLINED))) == [(P1, *BY_STOPPING)]
     assert driver.relay.unanswered is None
     assert driver.relay.last_words(()) == []
 

@@ -243,7 +243,7 @@ async def test_the_issuers_last_word_is_waited_for(phone: Phone) -> None:
         await phone.shown.until(Progress(P1, Step.SWIPE_NOW))
         phone.stop.set()
         await task
-    assert phone.endings() == [(End.NOT_SETTLED, "declined")]
+    assert phone.endings() == [(End.NOT_SETTLED, HowDeclined.BY_STOPPING)]
 
 
 async def test_the_issuers_last_word_is_not_waited_for_long(phone: Phone) -> None:
