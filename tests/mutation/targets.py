@@ -114,6 +114,7 @@ TARGETS: dict[str, Target] = {
             "tests/unit/test_issuer_application_logs.py",
             "tests/unit/test_issuer_application_secrets.py",
             "tests/unit/test_issuer_live_payments.py",
+            "tests/unit/test_issuer_metrics.py",
             "tests/hostile/test_to_the_last_moment.py",
             "tests/hostile/test_dishonest_readers.py",
         ),

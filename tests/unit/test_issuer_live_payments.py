@@ -115,3 +115,15 @@ async def test_an_ending_is_looked_up_until_it_can_be_read(
         assert issuer.application.in_flight == 0
         said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
         assert f"payment {payment_id}: cannot be read: StorageError" in said
+
+
+async def test_each_move_is_one_line_of_the_log(issuer: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "issuer_server")
+    payment_id = await issuer.ringing()
+    await issuer.phone.say("decline", payment_id, reason="declined")
+    await issuer.ended(payment_id)
+    moves = [record.getMessage() for record in caplog.records if hasattr(record, "event")]
+    assert moves == [
+        f"payment {payment_id}: phone_reached, calling",
+        f"payment {payment_id}: declined, not_settled (declined)",
+    ]
