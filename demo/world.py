@@ -29,7 +29,7 @@ from issuer_server import administration
 from issuer_server import service as issuer_service
 from issuer_server.administration import AddedCardholder, AddedMerchant
 from issuer_server.enrolments import IssuerAddress
-from issuer_server.keys import IssuerKeys, create_keys, load_keys
+from issuer_server.key_custody.file_keys import IssuerKeys, create_keys, load_keys
 from issuer_server.payment import Deadlines
 from issuer_server.settings import Settings
 from merchant_terminal.issuer_api import ApiKey, IssuerApi

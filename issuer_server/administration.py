@@ -21,13 +21,13 @@ from issuer_server.cards import (
     last_four,
 )
 from issuer_server.enrolments import IssuerAddress, bearer_secret, issue_code, secret_digest
+from issuer_server.key_custody.secret_seal import NONCE_SIZE, SecretSeal
 from issuer_server.look_alikes import look_alike
-from issuer_server.secret_seal import NONCE_SIZE, SecretSeal
 from issuer_server.storage.key_records import AuditEntry, KeyTable
 from issuer_server.storage.port import Administration
 from issuer_server.storage.records import NewCard, NewCardholder, NewMerchant, NewWebhookEndpoint
-from issuer_server.webhooks import SECRET_SIZE as SECRET_BYTES
-from issuer_server.webhooks import check_webhook_url, secret_text
+from issuer_server.webhooks.messages import SECRET_SIZE as SECRET_BYTES
+from issuer_server.webhooks.messages import check_webhook_url, secret_text
 from protocol.enrolment import SECRET_SIZE, EnrolmentCode, EnrolmentKind
 from protocol.errors import InputError
 from protocol.identifiers import (

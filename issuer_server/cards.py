@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from issuer_server.key_store import HmacKey, MacVersions
+from issuer_server.key_custody.key_store import HmacKey, MacVersions
 from protocol.errors import InputError
 from protocol.identifiers import CardId, Digest
 

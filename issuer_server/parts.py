@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from issuer_server.bus.port import Bus
 from issuer_server.card_checks import KeysInUse
 from issuer_server.deadlines import Timers
-from issuer_server.observing import NOBODY, Observer
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import Limits
 from issuer_server.storage.port import Storage

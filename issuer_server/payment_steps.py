@@ -15,7 +15,7 @@ from issuer_server.background import Background
 from issuer_server.bus.port import Bus, moved_subject
 from issuer_server.deadlines import Timers
 from issuer_server.live_payments import LivePayment
-from issuer_server.observing import NOBODY, Observer
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.payment import (
     DEADLINE_EVENTS,
     NOT_SETTLED_REASONS,

@@ -14,35 +14,35 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from issuer_server.api_docs import add_documentation_routes
+from issuer_server.api_description.api_docs import add_documentation_routes
 from issuer_server.application import IssuerApplication
 from issuer_server.bus.local import LocalBus
 from issuer_server.bus.port import Bus
 from issuer_server.deadlines import LoopTimers, Timers
 from issuer_server.enrolment_api import EnrolmentApi
 from issuer_server.handset_channel import HandsetChannel
-from issuer_server.http_observing import observing_middleware
-from issuer_server.key_opening import prepare_keys
-from issuer_server.key_ring import KeyRing
+from issuer_server.key_custody.key_opening import prepare_keys
+from issuer_server.key_custody.key_ring import KeyRing
 from issuer_server.merchant_api import MerchantApi
 from issuer_server.merchant_requests import MerchantGate
-from issuer_server.metrics import Levels, Metrics
-from issuer_server.observing import Observer, observer_of
-from issuer_server.operating_settings import TracingSettings
-from issuer_server.operator_pages import health_routes, operator_listener
+from issuer_server.operations.http_observing import observing_middleware
+from issuer_server.operations.metrics import Levels, Metrics
+from issuer_server.operations.observing import Observer, observer_of
+from issuer_server.operations.operating_settings import TracingSettings
+from issuer_server.operations.operator_pages import health_routes, operator_listener
+from issuer_server.operations.readiness import Readiness
 from issuer_server.parts import IssuerParts
 from issuer_server.problems import problem_middleware
-from issuer_server.readiness import Readiness
 from issuer_server.refund_api import RefundApi
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite.adapter import SqliteStorage
 from issuer_server.tls import ServerTls, server_tls
-from issuer_server.webhook_delivery import WebhookDelivery
+from issuer_server.webhooks.delivery import WebhookDelivery
 from protocol.errors import InputError
 from service_host.service_manager import ServiceManager
 
 if TYPE_CHECKING:
-    from issuer_server.tracing import Tracing
+    from issuer_server.operations.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +215,9 @@ def _reload(issuer: RunningIssuer, manager: ServiceManager) -> None:
 
 def _tracing(settings: TracingSettings) -> Tracing:
     try:
-        from issuer_server.tracing import open_tracing  # an extra, which costs half a second to import
+        from issuer_server.operations.tracing import (
+            open_tracing,  # an extra, which costs half a second to import
+        )
     except ModuleNotFoundError:
         raise InputError(
             "no_tracing",

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from issuer_server.operating_settings import SECTIONS, LogSettings, MetricsSettings, TracingSettings
+from issuer_server.key_custody.token_settings import TokenSettings, token_settings
+from issuer_server.operations.operating_settings import (
+    SECTIONS,
+    LogSettings,
+    MetricsSettings,
+    TracingSettings,
+)
 from issuer_server.payment import Deadlines
 from issuer_server.rate_limits import USUAL_LIMITS, Limits
-from issuer_server.token_settings import TokenSettings, token_settings
 from protocol.enrolment import check_issuer_url, is_loopback
 from protocol.errors import InputError
 from protocol.identifiers import IssuerId, check_issuer_id

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from issuer_server.commands.desk import Commands, add_data_option, settings_of
 from issuer_server.commands.output import print_fields
-from issuer_server.doctor import day
+from issuer_server.operations.doctor import day
 from issuer_server.storage.sqlite.backup import Copied, back_up, restore
 
 _KEYS_APART = (

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from issuer_server.administration import RandomBytes
 from issuer_server.commands.operator import operator_name
 from issuer_server.enrolments import IssuerAddress
-from issuer_server.key_opening import open_keys
-from issuer_server.key_ring import KeyRing
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_opening import open_keys
+from issuer_server.key_custody.key_ring import KeyRing
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.settings import Settings, load_settings
 from issuer_server.storage.key_records import Operator
 from issuer_server.storage.sqlite import SqliteStorage

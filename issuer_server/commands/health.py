@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from issuer_server import doctor, doctor_database
 from issuer_server.commands.desk import SETTINGS_FILE, Commands, add_data_option, settings_of
-from issuer_server.key_opening import open_keys
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_opening import open_keys
+from issuer_server.key_custody.key_store import KeyPurpose
+from issuer_server.operations import doctor, doctor_database
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.errors import BlindRelayError

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from issuer_server import key_rotation
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.operator import operator_name
 from issuer_server.commands.output import print_fields, print_rows
-from issuer_server.key_opening import cabinet_of
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody import key_rotation
+from issuer_server.key_custody.key_opening import cabinet_of
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.key_records import KeyState
 
 ENTRIES_SHOWN = 100

@@ -23,7 +23,7 @@ from issuer_server.commands.desk import (
     settings_of,
 )
 from issuer_server.commands.output import Fields, print_fields, print_json
-from issuer_server.key_opening import prepare_keys
+from issuer_server.key_custody.key_opening import prepare_keys
 from issuer_server.seed import UNKNOWN_CARD, SampleCard, Seeded, seed
 from issuer_server.settings import Settings, settings_from
 from issuer_server.storage.sqlite import SqliteStorage
@@ -106,7 +106,7 @@ async def run_command(arguments: argparse.Namespace) -> None:
     """Serve until told to stop; says where, once it takes requests."""
     settings = settings_of(arguments)
     # Here and not above: the administration commands start without the server's libraries.
-    from issuer_server.logs import formatter_for
+    from issuer_server.operations.logs import formatter_for
     from issuer_server.service import RunningIssuer, run
 
     def say(issuer: RunningIssuer) -> None:

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Final
 
-from issuer_server import doctor_database
 from issuer_server.commands.desk import Commands, add_data_option, issuer_url, settings_of
-from issuer_server.operating_settings import MetricsSettings
+from issuer_server.operations import doctor_database
+from issuer_server.operations.operating_settings import MetricsSettings
+from issuer_server.operations.top_figures import Samples, Window, in_flight
+from issuer_server.operations.top_view import Scene, lines
 from issuer_server.settings import Settings
 from issuer_server.storage.sqlite import recent
 from issuer_server.storage.sqlite.inspection import looking_at
-from issuer_server.top_figures import Samples, Window, in_flight
-from issuer_server.top_view import Scene, lines
 from protocol.errors import InputError
 
 _ANSWER_WITHIN: Final = 2.0

@@ -7,7 +7,7 @@ import argparse
 from issuer_server import administration
 from issuer_server.commands.desk import Commands, add_data_option, open_desk
 from issuer_server.commands.output import print_fields, print_rows
-from issuer_server.doctor import day
+from issuer_server.operations.doctor import day
 from protocol.errors import InputError
 from protocol.identifiers import check_merchant_id, check_webhook_endpoint_id
 

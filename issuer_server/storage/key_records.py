@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_store import KeyPurpose
 from protocol.errors import InputError
 from protocol.identifiers import CardId, Digest, ReaderId, WebhookEndpointId
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
 
-from issuer_server.openapi import OPENAPI
+from issuer_server.api_description.openapi import OPENAPI
 from tests.unit.issuer_bench import API_KEY, PHONE
 from tests.unit.issuer_house import house
 

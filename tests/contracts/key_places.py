@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server.key_store import KeyStore
-from issuer_server.keys import FileKeyStore
-from issuer_server.token_keys import TokenKeyStore
+from issuer_server.key_custody.file_keys import FileKeyStore
+from issuer_server.key_custody.key_store import KeyStore
+from issuer_server.key_custody.token_keys import TokenKeyStore
 from protocol.identifiers import IssuerId
 
 TOKEN = "blind-relay-test"

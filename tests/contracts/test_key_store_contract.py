@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server.key_store import KeyCabinet, KeyPurpose, KeyStore, KeyStoreError
+from issuer_server.key_custody.key_store import KeyCabinet, KeyPurpose, KeyStore, KeyStoreError
 from protocol.signing import verify
 from tests.contracts.key_places import PLACES, needs_softhsm
 

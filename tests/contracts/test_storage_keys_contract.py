@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.key_records import (
     AuditEntry,
     KeyInUse,

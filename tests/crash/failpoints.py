@@ -24,7 +24,7 @@ from issuer_server.payment import Effect, PaymentEvent
 from issuer_server.payment_effects import PaymentEffects
 from issuer_server.storage.sqlite import directory, payments, refunds, webhooks
 from issuer_server.storage.sqlite.group_commit import GroupCommit
-from issuer_server.webhook_delivery import WebhookDelivery
+from issuer_server.webhooks.delivery import WebhookDelivery
 
 OPERATIONS: Final[Mapping[str, tuple[Any, str]]] = {
     "create": (payments, "create"),

@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from issuer_server.cli import main
-from issuer_server.keys import load_keys
+from issuer_server.key_custody.file_keys import load_keys
 from issuer_server.storage.sqlite import SqliteStorage
 from protocol.identifiers import PhoneNumber, PublicKey
 from protocol.money import Money, currency

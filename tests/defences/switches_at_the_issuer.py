@@ -234,5 +234,5 @@ def at_the_issuer() -> Iterator[Switch]:
     )
     yield off(
         "public addresses alone",
-        ("issuer_server.webhook_delivery", "if not is_public(str(where[0])):", "if False:"),
+        ("issuer_server.webhooks.delivery", "if not is_public(str(where[0])):", "if False:"),
     )

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from issuer_server.background import Background
 from issuer_server.handset_desk import HandsetDesk
-from issuer_server.keys import IssuerKeys
+from issuer_server.key_custody.file_keys import IssuerKeys
 from issuer_server.live_payments import LivePayment, LivePayments, PaymentSecrets
 from issuer_server.outcomes import outcome_of
 from issuer_server.parts import IssuerParts

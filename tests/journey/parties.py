@@ -22,7 +22,7 @@ from handset_client.adapters.bleak_link import Backends
 from handset_client.adapters.enrolment_http import enrol as enrol_handset
 from issuer_server import service as issuer_service
 from issuer_server.enrolments import IssuerAddress, issue_code
-from issuer_server.keys import IssuerKeys, create_keys, load_keys
+from issuer_server.key_custody.file_keys import IssuerKeys, create_keys, load_keys
 from issuer_server.ledger import check_trial_balance
 from issuer_server.live_payments import LivePayment, PaymentSecrets
 from issuer_server.seed import SAMPLE_CARDHOLDERS, Seeded, seed

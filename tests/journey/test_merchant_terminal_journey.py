@@ -18,7 +18,7 @@ import pytest
 
 from issuer_server import administration
 from issuer_server import service as issuer_service
-from issuer_server.keys import create_keys
+from issuer_server.key_custody.file_keys import create_keys
 from issuer_server.payment import Deadlines
 from issuer_server.settings import Settings
 from merchant_terminal.cli import main

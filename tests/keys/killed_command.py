@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from issuer_server import key_opening, key_rotation
 from issuer_server.cli import main
-from issuer_server.key_store import KeyCabinet
-from issuer_server.keys import FileKeyStore
+from issuer_server.key_custody import key_opening, key_rotation
+from issuer_server.key_custody.file_keys import FileKeyStore
+from issuer_server.key_custody.key_store import KeyCabinet
 from issuer_server.storage.sqlite.keys import SqliteKeyTable
 
 

@@ -111,8 +111,8 @@ def test_a_new_issuer_has_no_key_file_and_what_is_wrong_with_its_token_is_said(t
 CURIOUS = """
 import sys, traceback
 from pathlib import Path
-from issuer_server.key_store import KeyPurpose, KeyStoreError
-from issuer_server.token_keys import TokenKeyStore
+from issuer_server.key_custody.key_store import KeyPurpose, KeyStoreError
+from issuer_server.key_custody.token_keys import TokenKeyStore
 store = TokenKeyStore(Path(sys.argv[1]), sys.argv[2], Path("token.pin"), "bank.test")
 try:
     store.has(KeyPurpose.SIGNING, 1)

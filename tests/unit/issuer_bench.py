@@ -26,7 +26,7 @@ from issuer_server.bus.port import (
 from issuer_server.cards import CardKeys
 from issuer_server.enrolments import secret_digest
 from issuer_server.handset_frames import read_phone_message
-from issuer_server.keys import IssuerKeys
+from issuer_server.key_custody.file_keys import IssuerKeys
 from issuer_server.late_words import answer_late
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import Deadlines

@@ -14,7 +14,7 @@ from typing import Any, Self
 import aiohttp
 
 from issuer_server.handset_session import HandsetSession
-from issuer_server.keys import IssuerKeys, create_keys, load_keys
+from issuer_server.key_custody.file_keys import IssuerKeys, create_keys, load_keys
 from issuer_server.payment import Deadlines
 from issuer_server.service import RunningIssuer, start
 from issuer_server.settings import Settings

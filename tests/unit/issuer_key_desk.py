@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from issuer_server import key_rotation
-from issuer_server.key_opening import open_keys
-from issuer_server.key_ring import KeyRing
-from issuer_server.key_rotation import Rotated
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody import key_rotation
+from issuer_server.key_custody.key_opening import open_keys
+from issuer_server.key_custody.key_ring import KeyRing
+from issuer_server.key_custody.key_rotation import Rotated
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.sqlite import SqliteStorage
 from tests.unit.issuer_bench import NOON
 from tests.unit.issuer_house import settings

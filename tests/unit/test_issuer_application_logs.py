@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server.logs import JsonLines, PlainLines, formatter_for
+from issuer_server.operations.logs import JsonLines, PlainLines, formatter_for
 from tests.unit.issuer_bench import PAN, b64, bench, unb64
 
 

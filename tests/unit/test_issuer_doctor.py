@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from issuer_server import doctor
 from issuer_server.cli import main
-from issuer_server.doctor import Machine
-from issuer_server.doctor_database import outbox
+from issuer_server.operations import doctor
+from issuer_server.operations.doctor import Machine
+from issuer_server.operations.doctor_database import outbox
 from issuer_server.settings import load_settings, settings_from
 from issuer_server.storage.sqlite.inspection import Figures
 from service_host.findings import Finding, Level

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from issuer_server.cli import build_parser
-from issuer_server.keys import KEY_FILES
+from issuer_server.key_custody.file_keys import KEY_FILES
 from issuer_server.settings import settings_from
 from issuer_server.tls import ServerTls
 from tests.unit.test_issuer_api_tls import make_certificate

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server import key_ring
 from issuer_server.card_checks import find_card
 from issuer_server.enrolments import secret_digest
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody import key_ring
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.key_records import KeyInUse
 from issuer_server.storage.records import CardRecord, NewEnrolmentCode
 from protocol.enrolment import EnrolmentKind

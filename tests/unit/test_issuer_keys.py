@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from issuer_server.keys import KEY_FILES, KeyFileError, create_keys, load_keys
+from issuer_server.key_custody.file_keys import KEY_FILES, KeyFileError, create_keys, load_keys
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from issuer_server.cli import build_parser, main
-from issuer_server.key_store import KeyPurpose, KeyStoreError
-from issuer_server.keys import FileKeyStore
+from issuer_server.key_custody.file_keys import FileKeyStore
+from issuer_server.key_custody.key_store import KeyPurpose, KeyStoreError
 from issuer_server.seed import SAMPLE_CARDHOLDERS
 
 CARDS = [card for person in SAMPLE_CARDHOLDERS for card in person.cards]

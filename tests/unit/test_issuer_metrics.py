@@ -8,8 +8,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from issuer_server.metrics import CONTENT_TYPE
-from issuer_server.operating_settings import MetricsSettings
+from issuer_server.operations.metrics import CONTENT_TYPE
+from issuer_server.operations.operating_settings import MetricsSettings
 from issuer_server.payment import PaymentState
 from issuer_server.rate_limits import Limits
 from protocol.messages import NotSettled

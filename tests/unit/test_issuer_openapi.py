@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from issuer_server.api_description.openapi import OPENAPI
 from issuer_server.enrolments import secret_digest
-from issuer_server.openapi import OPENAPI
+from issuer_server.operations.readiness import Readiness
 from issuer_server.payment import PaymentState
 from issuer_server.rate_limits import TokenBuckets
-from issuer_server.readiness import Readiness
 from issuer_server.service import http_application
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import NewEnrolmentCode
-from issuer_server.webhooks import payment_ended, payment_refunded
+from issuer_server.webhooks.messages import payment_ended, payment_refunded
 from protocol.enrolment import EnrolmentKind
 from protocol.messages import NotSettled, ReaderEnrolment
 from protocol.signing import SigningKey, sign_message
@@ -236,7 +236,7 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in of_merchants:
         await call(name, 403, "merchant_blocked", **body.get(name, {}))
     await storage.set_merchant_blocked(home.merchant.id, False)
-    monkeypatch.setattr("issuer_server.readiness.ANSWER_HOLDS", 0.0)
+    monkeypatch.setattr("issuer_server.operations.readiness.ANSWER_HOLDS", 0.0)
     for error, status, code in (
         (StorageError("disk full"), 503, "storage_unavailable"),
         (RuntimeError("a bug"), 500, "internal_error"),
@@ -258,7 +258,7 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in of_merchants:
         await call(name, 429, "rate_limited", **body.get(name, {}))
     monkeypatch.undo()
-    monkeypatch.setattr("issuer_server.readiness.ANSWER_HOLDS", 0.0)
+    monkeypatch.setattr("issuer_server.operations.readiness.ANSWER_HOLDS", 0.0)
     monkeypatch.setattr("issuer_server.service._try_keys", lambda parts: 1 / 0)
     await call("readiness", 503, "keys_unavailable")
     monkeypatch.undo()

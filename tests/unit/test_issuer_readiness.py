@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from issuer_server.operations.readiness import ANSWER_HOLDS, Readiness
 from issuer_server.problems import Problem
-from issuer_server.readiness import ANSWER_HOLDS, Readiness
 from issuer_server.storage.sqlite import SqliteStorage
 from tests.unit.issuer_house import house
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from issuer_server.logs import JsonLines, formatter_for
-from issuer_server.operating_settings import LogFormat
+from issuer_server.operations.logs import JsonLines, formatter_for
+from issuer_server.operations.operating_settings import LogFormat
 from issuer_server.storage.port import StorageError
 from tests.unit.issuer_bench import API_KEY, PHONE
 from tests.unit.issuer_house import BODY, house

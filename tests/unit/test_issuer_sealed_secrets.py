@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server import administration, key_rotation
-from issuer_server.key_opening import open_keys, prepare_keys
-from issuer_server.key_store import HmacKey, KeyPurpose, KeyStoreError, MacVersions
-from issuer_server.secret_seal import NONCE_SIZE, SecretSeal
+from issuer_server import administration
+from issuer_server.key_custody import key_rotation
+from issuer_server.key_custody.key_opening import open_keys, prepare_keys
+from issuer_server.key_custody.key_store import HmacKey, KeyPurpose, KeyStoreError, MacVersions
+from issuer_server.key_custody.secret_seal import NONCE_SIZE, SecretSeal
 from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.migrations import migrations
 from issuer_server.storage.sqlite import SqliteStorage
 from issuer_server.storage.sqlite.connection import connect, migrate
-from issuer_server.webhooks import SECRET_PREFIX
+from issuer_server.webhooks.messages import SECRET_PREFIX
 from protocol.identifiers import MerchantId, mint
 from tests.contracts.world import digest
 from tests.unit.issuer_bench import NOON
@@ -97,7 +98,10 @@ async def test_a_start_that_dies_on_the_way_is_made_good_by_the_next(tmp_path, m
     async def power_cut(*_):
         raise KeyboardInterrupt
 
-    for where in ("issuer_server.key_opening.seal_all", "issuer_server.storage.sqlite.keys._overwrite"):
+    for where in (
+        "issuer_server.key_custody.key_opening.seal_all",
+        "issuer_server.storage.sqlite.keys._overwrite",
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(where, power_cut if "seal_all" in where else _cut_off)
             with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from issuer_server.operating_settings import LogFormat, MetricsSettings, TracingSettings
+from issuer_server.operations.operating_settings import LogFormat, MetricsSettings, TracingSettings
 from issuer_server.payment import Deadlines
 from issuer_server.settings import Settings, load_settings, settings_from
 from protocol.errors import InputError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server import key_opening, key_ring
-from issuer_server.keys import FileKeyStore
+from issuer_server.key_custody import key_opening, key_ring
+from issuer_server.key_custody.file_keys import FileKeyStore
 from protocol.identifiers import KeyId, PublicKey
 from protocol.signing import Signer
 from tests.unit.eventually import eventually

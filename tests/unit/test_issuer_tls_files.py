@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer_server.operating_settings import MetricsSettings
+from issuer_server.operations.operating_settings import MetricsSettings
 from issuer_server.tls import ServerTls
 from protocol.errors import InputError
 from tests.unit.issuer_house import house

@@ -10,12 +10,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from issuer_server.columns import fit, pad
 from issuer_server.commands.top import Watcher
-from issuer_server.operating_settings import MetricsSettings
+from issuer_server.operations.operating_settings import MetricsSettings
+from issuer_server.operations.top_figures import RecentPayment, Samples, Window, reasons, span
+from issuer_server.operations.top_view import Scene, duration, lines
 from issuer_server.storage.records import Outbox
 from issuer_server.storage.sqlite import SqliteStorage, recent
 from issuer_server.storage.sqlite.inspection import looking_at
-from issuer_server.top_figures import RecentPayment, Samples, Window, reasons, span
-from issuer_server.top_view import Scene, duration, lines
 from tests.contracts.world import World
 from tests.journey.programs import free_port
 from tests.unit.issuer_house import house, settings

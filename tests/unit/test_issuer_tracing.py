@@ -12,8 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from issuer_server.observing import NOBODY
-from issuer_server.operating_settings import TracingSettings
+from issuer_server.operations.observing import NOBODY
+from issuer_server.operations.operating_settings import TracingSettings
 from issuer_server.storage.port import StorageError
 from tests.unit.issuer_bench import API_KEY, PAN, PHONE, PIN, b64
 from tests.unit.issuer_house import TOKEN, house
@@ -28,7 +28,7 @@ ENDPOINT = "http://127.0.0.1:4318/v1/traces"
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
-    monkeypatch.setattr("issuer_server.tracing.exporter_of", lambda settings: exporter)
+    monkeypatch.setattr("issuer_server.operations.tracing.exporter_of", lambda settings: exporter)
     return exporter
 
 

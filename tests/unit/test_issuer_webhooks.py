@@ -18,13 +18,19 @@ import pytest
 from aiohttp import web
 
 from issuer_server import administration
-from issuer_server.key_opening import prepare_keys
-from issuer_server.keys import create_keys
+from issuer_server.key_custody.file_keys import create_keys
+from issuer_server.key_custody.key_opening import prepare_keys
 from issuer_server.service import start
 from issuer_server.storage.records import WebhookEndpoint
 from issuer_server.storage.sqlite import SqliteStorage
-from issuer_server.webhook_delivery import PrivateAddressError, guarded_socket
-from issuer_server.webhooks import RETRY_AFTER, check_webhook_url, is_public, next_attempt, signature_headers
+from issuer_server.webhooks.delivery import PrivateAddressError, guarded_socket
+from issuer_server.webhooks.messages import (
+    RETRY_AFTER,
+    check_webhook_url,
+    is_public,
+    next_attempt,
+    signature_headers,
+)
 from merchant_terminal.webhooks import WebhookEvent, WebhookSecret, verify
 from protocol.errors import InputError
 from tests.contracts.world import World
@@ -130,7 +136,7 @@ async def test_the_end_of_a_payment_and_its_refund_are_told_and_verified(home: H
 async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body(
     home: House, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("issuer_server.webhook_delivery.next_attempt", lambda attempts, now, spread: now)
+    monkeypatch.setattr("issuer_server.webhooks.delivery.next_attempt", lambda attempts, now, spread: now)
     added = await listen(home, shop)
     shop.answers = [500, 302, 404]
     await home.charge()
@@ -146,7 +152,7 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body(
 async def test_a_message_that_never_arrives_is_given_up_and_shown(
     home: House, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("issuer_server.webhook_delivery.next_attempt", lambda attempts, now, spread: None)
+    monkeypatch.setattr("issuer_server.webhooks.delivery.next_attempt", lambda attempts, now, spread: None)
     await listen(home, shop)
     shop.answers = [500]
     await pay(home)
@@ -293,7 +299,7 @@ if __name__ == "__main__":
 async def test_what_was_given_up_arrives_when_it_is_sent_again(
     home: House, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("issuer_server.webhook_delivery.next_attempt", lambda attempts, now, spread: None)
+    monkeypatch.setattr("issuer_server.webhooks.delivery.next_attempt", lambda attempts, now, spread: None)
     added = await listen(home, shop)
     shop.answers = [500]
     payment_id = await pay(home)

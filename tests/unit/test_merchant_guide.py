@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from issuer_server.openapi import OPENAPI
+from issuer_server.api_description.openapi import OPENAPI
 from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import API_KEY, PHONE
 from tests.unit.issuer_house import house

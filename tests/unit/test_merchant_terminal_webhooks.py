@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from issuer_server.webhooks import signature_headers
+from issuer_server.webhooks.messages import signature_headers
 from merchant_terminal import webhooks
 from merchant_terminal.cli import main
 from merchant_terminal.failures import Exit

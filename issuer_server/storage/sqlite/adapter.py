@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from issuer_server.observing import NOBODY, Observer
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.payment import PaymentState
 from issuer_server.storage.key_records import Operator
 from issuer_server.storage.migrations import migrations

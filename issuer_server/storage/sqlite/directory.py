@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.key_records import AuditEntry
 from issuer_server.storage.port import EnrolmentRefused, StorageError
 from issuer_server.storage.records import (

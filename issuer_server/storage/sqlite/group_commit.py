@@ -21,7 +21,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
-from issuer_server.observing import NOBODY, Observer
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.sqlite.connection import storage_error
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from issuer_server.key_store import KeyPurpose
+from issuer_server.key_custody.key_store import KeyPurpose
 from issuer_server.storage.key_records import (
     AuditEntry,
     KeyInUse,

@@ -20,7 +20,7 @@ from issuer_server.storage.records import (
     SettleResult,
 )
 from issuer_server.storage.sqlite import ledger, webhooks
-from issuer_server.webhooks import payment_ended
+from issuer_server.webhooks.messages import payment_ended
 from protocol.identifiers import (
     CardholderId,
     CardId,

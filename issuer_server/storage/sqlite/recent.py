@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from issuer_server.operations.top_figures import RecentPayment
 from issuer_server.storage.records import Outbox
 from issuer_server.storage.sqlite import webhooks
-from issuer_server.top_figures import RecentPayment
 
 MOST: Final = 20_000
 """Payments of the last hour that are looked at: five a second."""

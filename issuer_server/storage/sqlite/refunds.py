@@ -13,7 +13,7 @@ from issuer_server.storage.port import IdempotencyMismatch, NotFound, RefundRefu
 from issuer_server.storage.records import IdempotencyClaim, NewRefund, RefundRecord
 from issuer_server.storage.sqlite import ledger, payments, webhooks
 from issuer_server.storage.sqlite.payments import milliseconds
-from issuer_server.webhooks import payment_refunded
+from issuer_server.webhooks.messages import payment_refunded
 from protocol.identifiers import PaymentId, RefundId
 from protocol.money import Money, currency, format_money
 

@@ -7,7 +7,7 @@ import sqlite3
 from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.port import NotFound
 from issuer_server.storage.records import DueWebhook, NewWebhookEndpoint, Outbox, WebhookEndpoint
-from issuer_server.webhooks import Message
+from issuer_server.webhooks.messages import Message
 from protocol.identifiers import MerchantId, WebhookEndpointId
 
 _ANNOUNCE = (

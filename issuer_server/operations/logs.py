@@ -10,8 +10,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-from issuer_server.operating_settings import LogFormat
-from issuer_server.request_context import CURRENT_REQUEST
+from issuer_server.operations.operating_settings import LogFormat
+from issuer_server.operations.request_context import CURRENT_REQUEST
 
 _FIELDS: Final = (
     "payment_id",

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from issuer_server.key_store import KeyStoreError, Mac, MacVersions
+from issuer_server.key_custody.key_store import KeyStoreError, Mac, MacVersions
 from issuer_server.storage.key_records import SealedSecret
 
 NONCE_SIZE: Final = 12

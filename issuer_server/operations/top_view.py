@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from issuer_server.columns import fit, pad
+from issuer_server.operations.top_figures import RecentPayment, Span, Work, reasons, span
 from issuer_server.payment import PaymentState
 from issuer_server.storage.records import Outbox
-from issuer_server.top_figures import RecentPayment, Span, Work, reasons, span
 from protocol.money import currency
 
 SPANS: Final = ((60.0, "minute"), (600.0, "10 minutes"), (3600.0, "hour"))

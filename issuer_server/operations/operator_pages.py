@@ -9,12 +9,12 @@ from typing import Final
 
 from aiohttp import web
 
-from issuer_server.http_observing import observing_middleware
-from issuer_server.metrics import CONTENT_TYPE
-from issuer_server.observing import NOBODY
-from issuer_server.operating_settings import MetricsSettings
+from issuer_server.operations.http_observing import observing_middleware
+from issuer_server.operations.metrics import CONTENT_TYPE
+from issuer_server.operations.observing import NOBODY
+from issuer_server.operations.operating_settings import MetricsSettings
+from issuer_server.operations.readiness import Readiness
 from issuer_server.problems import problem_middleware
-from issuer_server.readiness import Readiness
 
 _CONNECTIONS_END_WITHIN: Final = 1.0
 

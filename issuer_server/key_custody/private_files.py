@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from issuer_server.key_store import KeyStoreError
+from issuer_server.key_custody.key_store import KeyStoreError
 
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 """Where systemd puts a service's credentials; a path, and no secret."""

@@ -23,8 +23,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
-from issuer_server.observing import Answered, Attempted, Observer
-from issuer_server.operating_settings import TracingSettings
+from issuer_server.operations.observing import Answered, Attempted, Observer
+from issuer_server.operations.operating_settings import TracingSettings
 from issuer_server.payment import Effect, PaymentEvent, PaymentState
 from issuer_server.storage.records import DueWebhook, PaymentRecord
 from protocol.identifiers import PaymentId

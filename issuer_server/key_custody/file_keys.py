@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from issuer_server.cards import CardKeys
-from issuer_server.key_store import KEY_SIZE, HmacKey, KeyPurpose
-from issuer_server.private_files import KeyFileError, read_private
+from issuer_server.key_custody.key_store import KEY_SIZE, HmacKey, KeyPurpose
+from issuer_server.key_custody.private_files import KeyFileError, read_private
 from protocol.identifiers import CardId, Digest
 from protocol.signing import Signer, SigningKey
 

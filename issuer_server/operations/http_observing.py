@@ -12,9 +12,9 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from issuer_server.observing import Observer
+from issuer_server.operations.observing import Observer
+from issuer_server.operations.request_context import CURRENT_REQUEST
 from issuer_server.problems import PROBLEM_CODE, REQUEST_ID, REQUEST_ID_HEADER
-from issuer_server.request_context import CURRENT_REQUEST
 from protocol.errors import InputError
 from protocol.identifiers import check_payment_id
 

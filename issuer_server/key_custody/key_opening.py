@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from issuer_server.key_ring import KeyRing
-from issuer_server.key_store import KeyCabinet, KeyPurpose, KeyStore, KeyStoreError
-from issuer_server.keys import FileKeyStore
-from issuer_server.secret_seal import NONCE_SIZE, SecretSeal
+from issuer_server.key_custody.file_keys import FileKeyStore
+from issuer_server.key_custody.key_ring import KeyRing
+from issuer_server.key_custody.key_store import KeyCabinet, KeyPurpose, KeyStore, KeyStoreError
+from issuer_server.key_custody.secret_seal import NONCE_SIZE, SecretSeal
 from issuer_server.settings import Settings
 from issuer_server.storage.key_records import KeyTable, SealedSecret, StoredSecrets
 from protocol.identifiers import WebhookEndpointId
@@ -21,7 +21,7 @@ def cabinet_of(settings: Settings, random: RandomBytes) -> KeyCabinet:
     if settings.pkcs11 is not None:
         # Here and not above: an issuer without a token needs no library for one.
         try:
-            from issuer_server.token_keys import TokenKeyStore
+            from issuer_server.key_custody.token_keys import TokenKeyStore
         except ModuleNotFoundError:
             raise KeyStoreError(
                 "[pkcs11] needs the library python-pkcs11: pip install 'blind-relay[issuer,pkcs11]'"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from issuer_server.doctor import day
+from issuer_server.operations.doctor import day
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.sqlite.connection import take_server_lock
 from issuer_server.storage.sqlite.inspection import (

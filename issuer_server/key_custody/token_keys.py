@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from issuer_server.key_store import KeyPurpose, KeyStoreError, Octets
-from issuer_server.private_files import read_private
+from issuer_server.key_custody.key_store import KeyPurpose, KeyStoreError, Octets
+from issuer_server.key_custody.private_files import read_private
 from protocol.identifiers import IssuerId, PublicKey
 from protocol.signing import OutsideKey, Signer
 

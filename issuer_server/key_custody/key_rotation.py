@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from issuer_server.key_opening import seal_all
-from issuer_server.key_ring import KeyRing
-from issuer_server.key_store import KeyCabinet, KeyPurpose
+from issuer_server.key_custody.key_opening import seal_all
+from issuer_server.key_custody.key_ring import KeyRing
+from issuer_server.key_custody.key_store import KeyCabinet, KeyPurpose
 from issuer_server.storage.key_records import AuditEntry, KeyInUse, KeyState, KeyTable
 from protocol.identifiers import reader_id_text
 

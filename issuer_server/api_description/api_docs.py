@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from issuer_server.openapi import OPENAPI
+from issuer_server.api_description.openapi import OPENAPI
 
 _HEADERS: Final = {
     # The page's own script and style, calls to this very server, and nothing besides.
@@ -41,5 +41,5 @@ async def _openapi(request: web.Request) -> web.Response:
 
 async def _file(request: web.Request) -> web.Response:
     name, kind = _FILES[request.path]
-    text = resources.files("issuer_server").joinpath("api_page", name).read_text("utf-8")
+    text = resources.files(__package__).joinpath("page", name).read_text("utf-8")
     return web.Response(text=text, content_type=kind, charset="utf-8", headers=_HEADERS)

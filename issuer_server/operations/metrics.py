@@ -27,7 +27,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from issuer_server.observing import WEBHOOK_RESULTS, Answered, Attempted, Observer
+from issuer_server.operations.observing import WEBHOOK_RESULTS, Answered, Attempted, Observer
 from issuer_server.payment import FINAL_STATES, Effect, PaymentEvent, PaymentState
 from issuer_server.storage.records import DueWebhook, Outbox, PaymentRecord
 from protocol.messages import NotSettled

@@ -11,7 +11,7 @@ from typing import Any, Final
 from issuer_server.merchant_requests import LARGEST_PAGE, USUAL_PAGE
 from issuer_server.payment import PaymentState
 from issuer_server.storage.records import LONGEST_IDEMPOTENCY_KEY
-from issuer_server.webhooks import EventType
+from issuer_server.webhooks.messages import EventType
 from protocol.messages import LONGEST_ORDER, NotSettled
 from protocol.money import LARGEST_AMOUNT
 

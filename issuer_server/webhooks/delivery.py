@@ -17,12 +17,12 @@ import aiohttp
 
 from issuer_server.background import Background
 from issuer_server.bus.port import WEBHOOKS_WAITING, Bus, Subscription
-from issuer_server.key_store import KeyStoreError
-from issuer_server.observing import NOBODY, Observer
+from issuer_server.key_custody.key_store import KeyStoreError
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.storage.key_records import SealedSecret
 from issuer_server.storage.port import StorageError, UndeliveredWebhooks, WebhookStore
 from issuer_server.storage.records import DueWebhook
-from issuer_server.webhooks import GONE, RETRY_AFTER, is_public, next_attempt, signature_headers
+from issuer_server.webhooks.messages import GONE, RETRY_AFTER, is_public, next_attempt, signature_headers
 from protocol.identifiers import WebhookEndpointId
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from issuer_server.cards import CardKeys
-from issuer_server.key_store import KeyCabinet, KeyPurpose, KeyStoreError, MacVersions
-from issuer_server.secret_seal import SecretSeal
+from issuer_server.key_custody.key_store import KeyCabinet, KeyPurpose, KeyStoreError, MacVersions
+from issuer_server.key_custody.secret_seal import SecretSeal
 from issuer_server.storage.key_records import KeyState, KeyTable, KeyVersion, SealedSecret
 from issuer_server.storage.port import StorageError
 from protocol.identifiers import CardId, Digest

@@ -1,7 +1,7 @@
 """The key store port: where the issuer's long-term keys live and what is done with them there.
 
 A key is named by its purpose and its version. Which versions are in use is in the database
-(`storage/key_records.py`); the keys themselves are in files (`keys.py`) or in a PKCS#11 token
+(`storage/key_records.py`); the keys themselves are in files (`file_keys.py`) or in a PKCS#11 token
 (`token_keys.py`), and two operations are asked of them: to sign, and to make a code.
 """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from issuer_server.private_files import CREDENTIALS_VARIABLE
+from issuer_server.key_custody.private_files import CREDENTIALS_VARIABLE
 from protocol.errors import InputError
 
 CREDENTIAL: Final = "pkcs11-pin"

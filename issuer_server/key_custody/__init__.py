@@ -1,0 +1,1 @@
+"""Where the issuer keeps its long-term keys, how they are opened, sealed and rotated."""

@@ -1,0 +1,1 @@
+"""What an operator sees of the issuer: health, metrics, logs, traces, `top`, doctor."""

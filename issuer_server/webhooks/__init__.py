@@ -1,0 +1,1 @@
+"""What a merchant is told by Standard Webhooks, and how it is brought there."""
