@@ -182,7 +182,10 @@ def test_a_receipt_is_closed_and_not_completed() -> None:
     assert page_texts(Language.JAPANESE)["done"] == "閉じる"
 
 
-@pytest.mark.parametrize("kind", [*FOR_THE_LOG, NoticeKind.HISTORY_FAILED, NoticeKind.ISSUER_AWAY])
+@pytest.mark.parametrize(
+    "kind",
+    [*sorted(FOR_THE_LOG, key=lambda kind: kind.value), NoticeKind.HISTORY_FAILED, NoticeKind.ISSUER_AWAY],
+)
 @pytest.mark.parametrize("language", list(Language))
 def test_no_code_is_shown_to_the_person(kind: NoticeKind, language: Language) -> None:
     assert "unexpected_message" not in notice_text(Notice(kind, "unexpected_message: TimeoutError"), language)
