@@ -251,9 +251,8 @@ class Parties:
         return [item for item in _secret_objects() if id(item) not in self._secrets_before]
 
     def reader_payments_alive(self) -> list[object]:
-        """Payments that a reader of this process still holds, with the key they were offered."""
-        gc.collect()
-        return [item for item in gc.get_objects() if isinstance(item, PaymentInHand)]
+        """Payments that this world's reader still holds, with the key they were offered."""
+        return [item for item in self.secrets_alive() if isinstance(item, PaymentInHand)]
 
     def stored_bytes(self) -> bytes:
         """All that the issuer has on disk of its database, its journals included."""

@@ -122,7 +122,8 @@ async def approve_on_the_page(phone: Program) -> None:
     [(url, token)] = re.findall(r"screen: (http://[\d.:]+/)#(\S+)", phone.output)
     origin = {"Origin": url.rstrip("/")}
     async with ClientSession(cookie_jar=CookieJar(unsafe=True), headers=origin) as browser:
-        async with browser.post(url + "session", json={"token": token}) as opened:
+        knock = {"token": token, "attempt": secrets.token_hex(16)}
+        async with browser.post(url + "session", json=knock) as opened:
             key = (await opened.json())["key"]
         async with browser.ws_connect(url + "channel") as socket:
             await socket.send_json({"type": "hello", "key": key})

@@ -23,7 +23,7 @@ from virtual_radio.conditions import RadioConditions
 
 INTERVAL = 0.03
 PAYMENTS = 5
-PRESSED_AFTER = (0.0, 0.1, 0.2, 0.4)
+PRESSED_AFTER = (0.0, 0.2)
 """Seconds from the reader's being ready to the press."""
 START, CONTINUE = 4, 2
 """Bytes of framing in a message's first value and in each later one."""
@@ -48,7 +48,6 @@ async def test_approve_to_prompt_takes_less_than_one_interval_above_the_floor(
             ]
     for waits, late in above.items():
         print(f"pressed {waits} s after the reader was ready, above the floor, in ms:", _in_ms(late))
-    # A busy machine makes some late; what the protocol itself makes late are nearly all.
     # A busy machine makes one or two late; what the protocol itself makes late is late in most.
     assert all(statistics.median(late) < INTERVAL for late in above.values())
 
