@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Test folders are no packages and the editable install maps our packages only: the root is not on the path.
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two cores: a journey waits for its radio half of the time."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
