@@ -4,8 +4,8 @@ A running server meets a version that it does not know in a card, a reader or an
 it of a rotation: it looks the versions up then and there, so nothing rests on how soon it hears. The watch
 below is for the other direction, to let go of what was retired.
 
-A token may be at the other end of a network. It is asked on a thread of its own, one question after the other
-as a PKCS#11 session wants it, so that everything which waits for no key goes on meanwhile.
+A token may be at the other end of a network. It is asked on a thread of its own (`token_thread.py`), so that
+everything which waits for no key goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from issuer_server.cards import CardKeys
 from issuer_server.key_custody.key_store import KeyCabinet, KeyPurpose, KeyStoreError, MacVersions
 from issuer_server.key_custody.secret_seal import SecretSeal
+from issuer_server.key_custody.token_thread import TokenThread
 from issuer_server.storage.key_records import KeyState, KeyTable, KeyVersion, SealedSecret
 from issuer_server.storage.port import StorageError
 from protocol.identifiers import CardId, Digest
@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 2.0
 """Seconds within which a running server lets go of a key that was retired."""
-TOKEN_PATIENCE: Final = 10.0
-"""Seconds for an answer of the token, and for those who asked before: then the payment ends."""
 
 T = TypeVar("T")
 
@@ -53,7 +51,7 @@ class KeyRing:
         self.table = table
         self.cabinet = cabinet
         self._in_use = in_use
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="token") if cabinet.outside else None
+        self._aside = TokenThread() if cabinet.outside else None
         self._trouble = ""
 
     @classmethod
@@ -93,15 +91,7 @@ class KeyRing:
 
     async def _do(self, work: Callable[[], T]) -> T:
         """Here where keys are in memory, else on the token's thread."""
-        if self._aside is None:
-            return work()
-        try:
-            async with asyncio.timeout(TOKEN_PATIENCE):
-                return await asyncio.get_running_loop().run_in_executor(self._aside, work)
-        except TimeoutError:
-            raise KeyStoreError(
-                f"the token has not answered within {TOKEN_PATIENCE:g} s: see to it and to the way there"
-            ) from None
+        return work() if self._aside is None else await self._aside.ask(work)
 
     async def signer(self, version: int) -> Signer | None:
         """The signing key that a reader pinned; None where it is retired."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from issuer_server.key_custody import key_opening, key_ring
+from issuer_server.key_custody import key_opening, token_thread
 from issuer_server.key_custody.file_keys import FileKeyStore
+from issuer_server.key_custody.key_store import KeyStoreError
+from issuer_server.key_custody.token_thread import TokenThread
 from protocol.identifiers import KeyId, PublicKey
 from protocol.signing import Signer
 from tests.unit.eventually import eventually
 from tests.unit.issuer_bench import b64
 from tests.unit.issuer_house import House, house
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Wire:
@@ -27,7 +34,7 @@ class Wire:
 
     def passes(self) -> None:
         self.reached.set()
-        assert self.is_up.wait(timeout=10)
+        self.is_up.wait()
 
 
 class FarSigner:
@@ -93,11 +100,54 @@ async def test_a_token_that_does_not_answer_ends_the_payment_and_the_next_one_is
         cut = await home.charge()
         await phone.heard("payment_request", cut)
         wire.is_up.clear()
-        monkeypatch.setattr(key_ring, "TOKEN_PATIENCE", 0.05)
+        monkeypatch.setattr(token_thread, "TOKEN_PATIENCE", 0.05)
         await phone.say("approve", cut, reader_hello=b64(home.reader.hello()))
         assert (await phone.heard("result", cut))["reason"] == "internal_error"
         assert "keys: the token has not answered within 0.05 s: see to it" in caplog.text
         monkeypatch.undo()
         wire.is_up.set()
+        await eventually(lambda: not is_silent(home))
         result = await phone.pay(home.reader, await home.charge())
         assert result["outcome"] == "completed"
+
+
+def is_silent(home: House) -> bool:
+    thread = home.issuer.keys._aside
+    assert thread is not None
+    return thread.is_silent
+
+
+async def test_only_the_first_waits_for_a_token_that_does_not_answer(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = TokenThread()
+    with monkeypatch.context() as hasty:
+        hasty.setattr(token_thread, "TOKEN_PATIENCE", 0.01)
+        wire.is_up.clear()
+        with pytest.raises(KeyStoreError):
+            await thread.ask(wire.passes)
+    async with asyncio.timeout(5):  # half of the patience
+        with pytest.raises(KeyStoreError, match="has not answered within 10 s"):
+            await thread.ask(lambda: pytest.fail("asked what nobody waits for"))
+    wire.is_up.set()
+    await eventually(lambda: not thread.is_silent)
+    assert await thread.ask(lambda: "an answer") == "an answer"
+
+
+HUNG = """
+import asyncio, threading
+from issuer_server.key_custody import token_thread
+
+token_thread.TOKEN_PATIENCE = 0.01
+try:
+    asyncio.run(token_thread.TokenThread().ask(threading.Event().wait))
+except token_thread.KeyStoreError:
+    print("not answered")
+"""
+
+
+def test_a_process_ends_with_a_question_that_the_token_never_answers() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HUNG], capture_output=True, text=True, cwd=ROOT, timeout=20, check=True
+    )
+    assert ended.stdout == "not answered\n"
