@@ -14,7 +14,8 @@ from issuer_server.storage.port import StorageError, Watched
 _log = logging.getLogger(__name__)
 
 ANSWER_HOLDS: Final = 1.0
-"""Seconds that 'ready' is said again without a look: everybody may ask, and a look writes to the disk."""
+"""Seconds that an answer is given again without a look: everybody may ask, and a look writes to the disk and
+may wait for a token, while probes that have long gone away still stand in the queue."""
 
 
 class Stoppable(Protocol):
@@ -39,19 +40,19 @@ class Readiness:
         self._try_keys = try_keys
         self._timer = timer
         self._looking = asyncio.Lock()
-        self._ready_at: float | None = None
+        self._wrong: str | None = None
+        self._looked_at: float | None = None
 
     async def check(self) -> None:
         """Raises Problem (503: issuer_stopping, storage_unavailable, keys_unavailable) unless all is well."""
         if self._application.stopping:
             raise Problem(503, "issuer_stopping", "The issuer is being restarted.", {"Retry-After": "5"})
         async with self._looking:
-            if self._ready_at is not None and self._timer() - self._ready_at < ANSWER_HOLDS:
-                return
-            self._ready_at = None
-            if (wrong := await self._look()) is not None:
-                raise Problem(503, wrong, _DETAILS[wrong], {"Retry-After": "1"})
-            self._ready_at = self._timer()
+            if self._looked_at is None or self._timer() - self._looked_at >= ANSWER_HOLDS:
+                self._wrong = await self._look()
+                self._looked_at = self._timer()  # from its end: a look may take longer than its answer holds
+        if (wrong := self._wrong) is not None:
+            raise Problem(503, wrong, _DETAILS[wrong], {"Retry-After": "1"})
 
     async def _look(self) -> str | None:
         """The code of what is wrong."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from issuer_server.key_custody.key_store import KeyStoreError
 from issuer_server.operations.readiness import ANSWER_HOLDS, Readiness
 from issuer_server.problems import Problem
 from issuer_server.storage.sqlite import SqliteStorage
@@ -60,6 +62,7 @@ async def test_stopping_storage_and_keys(tmp_path: Path, caplog: pytest.LogCaptu
     assert "1234" not in caplog.text
     fault.clear()
     await storage.close()
+    now[0] += ANSWER_HOLDS
     assert await code_of(readiness) == "503 storage_unavailable"
     application.stopping = True
     assert await code_of(readiness) == "503 issuer_stopping"
@@ -80,7 +83,26 @@ async def test_asking_often_does_not_write_often() -> None:
     assert storage.writes == 2
 
 
-async def test_a_database_that_takes_no_writes_is_not_ready(tmp_path: Path) -> None:
+async def test_probes_that_piled_up_behind_a_hung_token_share_one_look() -> None:
+    storage, now = Counting(), [0.0]
+
+    async def try_keys() -> None:
+        await asyncio.sleep(0)  # so that all of them stand in the queue
+        now[0] += 10 * ANSWER_HOLDS
+        raise KeyStoreError("the token has not answered")
+
+    readiness = Readiness(Going(), storage, try_keys, lambda: now[0])  # type: ignore[arg-type]
+    assert set(await asyncio.gather(*(code_of(readiness) for _ in range(5)))) == {"503 keys_unavailable"}
+    assert storage.writes == 1
+    now[0] += ANSWER_HOLDS
+    assert await code_of(readiness) == "503 keys_unavailable"
+    assert storage.writes == 2
+
+
+async def test_a_database_that_takes_no_writes_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer_server.operations.readiness.ANSWER_HOLDS", 0.0)
     async with house(tmp_path) as home:
         writer = home.issuer.storage._writer
         await writer.submit(lambda connection: connection.execute("PRAGMA busy_timeout = 20"))
