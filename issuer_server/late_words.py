@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from issuer_server import handset_frames as frames
 from issuer_server.card_checks import KeysInUse
+from issuer_server.key_custody.key_store import KeyStoreError
 from issuer_server.outcomes import outcome_of
 from issuer_server.storage.port import Storage
 from issuer_server.storage.records import HandsetRecord, PaymentRecord
@@ -25,7 +26,10 @@ async def answer_late(
     if not payment.state.is_final:
         return ()
     if isinstance(message, frames.OutcomeWanted):
-        signed = await _outcome(storage, keys, payment)
+        try:
+            signed = await _outcome(storage, keys, payment)
+        except KeyStoreError:  # the log says what to do; the phone asks for the reader's part another time
+            return (frames.result(payment),)
         if signed is not None:
             return frames.to_reader(payment.id, "outcome", signed, 0), frames.result(payment)
     return (frames.payment_over(payment.id, payment.reason or "completed"),)

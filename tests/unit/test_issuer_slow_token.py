@@ -111,6 +111,25 @@ async def test_a_token_that_does_not_answer_ends_the_payment_and_the_next_one_is
         assert result["outcome"] == "completed"
 
 
+async def test_a_phone_that_asks_for_an_outcome_which_cannot_be_signed_keeps_its_socket(
+    home: House, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.phone() as phone:
+        paid = await home.charge()
+        await phone.pay(home.reader, paid)
+        unwanted = await home.charge()
+        await phone.heard("payment_request", unwanted)
+        wire.is_up.clear()
+        monkeypatch.setattr(token_thread, "TOKEN_PATIENCE", 0.05)
+        await phone.say("outcome_wanted", paid)
+        await phone.say("decline", unwanted, reason="declined")
+        assert (await phone.heard("result", paid))["outcome"] == "completed"
+        async with asyncio.timeout(10):
+            while (await home.call("GET", f"/v1/payments/{unwanted}?wait=1"))[1]["reason"] != "declined":
+                pass
+        assert [frame.get("kind") for frame in phone.frames].count("outcome") == 1, "that of the payment"
+
+
 def is_silent(home: House) -> bool:
     thread = home.issuer.keys._aside
     assert thread is not None
