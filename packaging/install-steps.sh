@@ -6,6 +6,9 @@
 #   packages        Debian's; groups: what the account must be in
 #   where           the systems that it is for, in words
 
+# Root's programs are for the service's account as well, whatever umask the operator has.
+umask 022
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 home=/opt/blind-relay
 dry=
@@ -103,6 +106,8 @@ install_programs() {
     "$home/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$build"
     rm -rf "$wanted" "$build"
   fi
+  # What an earlier run made under a stricter umask.
+  run chmod -R go+rX "$home/venv"
   # Commands that a person types act for the service: its account, its data and keys.
   run install -m 0755 "$here/packaging/$program" "/usr/local/bin/$program"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Pi:
             folder.mkdir()
         self.wanted.write_text("")
 
-    def run(self, function: str, *, dry: bool = False) -> str:
+    def run(self, function: str, *, dry: bool = False, umask: int = 0o022) -> str:
         """One function of the script, with the names that it has for places; what it prints."""
         functions, _, rest = SCRIPT.read_text().partition("\ncheck_machine\nif ")
         assert rest
@@ -56,7 +57,9 @@ class Pi:
         assert "/opt/" not in functions
         script = self.root / "part.sh"
         script.write_text(f"{functions}\n{stand_ins}\ndry={'1' if dry else ''}\n{function}\n")
-        done = subprocess.run(["bash", script], capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(
+            ["bash", script], capture_output=True, text=True, check=True, timeout=30, umask=umask
+        )
         assert not done.stderr
         return done.stdout
 
@@ -116,3 +119,20 @@ def test_an_issuer_in_the_same_place_keeps_its_programs(machine: Pi, issuer: boo
     machine.run("remove_all")
     assert (machine.home / "venv").exists() is issuer
     assert not (machine.home / "tty1-had-a-login").exists()
+
+
+def test_an_operators_stricter_umask_does_not_shut_the_service_out(tmp_path: Path) -> None:
+    machine = Pi(tmp_path, systemd=True)
+    clone = tmp_path / "clone"
+    (clone / "packaging").mkdir(parents=True)
+    (clone / "requirements.lock").write_text("")
+    (clone / "packaging" / "reader-peripheral").write_text("")
+    venv = 'mkdir -p "$home/venv/bin"; cp "$(type -P true)" "$home/venv/bin/pip"; touch "$home/venv/library"'
+    install = f"here={shlex.quote(str(clone))}\npython3() {{ {venv}; }}\numask\ninstall_programs"
+    made = [machine.home / "venv", machine.home / "venv" / "library", machine.home / "venv" / "bin" / "pip"]
+    assert machine.run(install, umask=0o077).startswith("0022\n")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [0o755, 0o644, 0o755]
+    made[0].chmod(0o700)  # by an installer that let the umask be
+    made[1].chmod(0o600)
+    machine.run(install)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [0o755, 0o644, 0o755]
