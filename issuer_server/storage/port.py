@@ -218,10 +218,12 @@ class WebhookStore(Protocol):
 
     async def webhook_delivered(self, message_id: str, endpoint_id: WebhookEndpointId) -> None: ...
 
-    async def webhook_failed(
-        self, message_id: str, endpoint_id: WebhookEndpointId, next_at: float | None, problem: str
-    ) -> None:
-        """Count a failed attempt; without `next_at` the message is given up."""
+    async def webhook_failed(self, due: DueWebhook, next_at: float | None, problem: str) -> bool:
+        """Count a failed attempt; without `next_at` the message is given up.
+
+        False, with nothing changed, where it is not due as it was any more: its endpoint was disabled or
+        removed during the attempt, or an operator had it sent again.
+        """
         ...
 
     async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:

@@ -324,6 +324,8 @@ class DueWebhook:
     payload: str = field(repr=False)
     attempts: int
     """Failed ones so far."""
+    due_at: float
+    """With `attempts` this tells whether anything was done with the message since it was looked at."""
 
 
 @dataclass(frozen=True, slots=True)

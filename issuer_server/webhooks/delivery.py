@@ -165,9 +165,9 @@ class WebhookDelivery:
                 await self._store.disable_webhook_endpoint(due.endpoint_id)
             else:
                 next_at = next_attempt(due.attempts + 1, self._clock(), self._spread())
-                if next_at is None:
+                counted = await self._store.webhook_failed(due, next_at, problem)
+                if counted and next_at is None:
                     _log.error("webhook %s to %s is given up", due.message_id, due.endpoint_id)
-                await self._store.webhook_failed(due.message_id, due.endpoint_id, next_at, problem)
         except StorageError as error:
             # It stays due and goes out again: at least once, not at most.
             _log.error("webhook %s: the database failed: %s", due.message_id, type(error).__name__)

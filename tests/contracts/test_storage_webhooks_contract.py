@@ -63,7 +63,7 @@ async def test_the_outbox_counts_what_waits_and_what_was_given_up(world):
     before = await world.storage.outbox()
     assert (before.waiting, before.given_up) == (2, 0)
     assert before.oldest_at == pytest.approx(world.now, abs=0.001)
-    await world.storage.webhook_failed(first.message_id, first.endpoint_id, None, "HTTP status 500")
+    await world.storage.webhook_failed(first, None, "HTTP status 500")
     await world.storage.webhook_delivered(second.message_id, second.endpoint_id)
     assert await world.storage.outbox() == Outbox(0, 1, None)
 
@@ -99,9 +99,7 @@ async def test_what_arrived_is_gone_and_what_failed_comes_back_in_its_time(world
     await endpoint(world)
     await world.settled()
     (message,) = await due(world)
-    await world.storage.webhook_failed(
-        message.message_id, message.endpoint_id, world.now + 60, "HTTP status 500"
-    )
+    await world.storage.webhook_failed(message, world.now + 60, "HTTP status 500")
     assert await due(world, 59) == []
     (again,) = await due(world, 60)
     assert (again.payload, again.attempts) == (message.payload, 1)
@@ -115,7 +113,7 @@ async def test_what_is_given_up_is_kept_to_be_seen(world):
     await endpoint(world)
     await world.settled()
     (message,) = await due(world)
-    await world.storage.webhook_failed(message.message_id, message.endpoint_id, None, "no answer in time")
+    await world.storage.webhook_failed(message, None, "no answer in time")
     assert await due(world, 1e6) == []
     (shown,) = await world.storage.webhook_endpoints()
     assert (shown.waiting, shown.failed) == (0, 1)
@@ -173,8 +171,8 @@ async def test_what_did_not_arrive_is_seen_and_sent_again(world):
     world.now += 1
     await world.settled()
     lost, waits = await due(world)
-    await world.storage.webhook_failed(lost.message_id, first.id, None, "no answer in time")
-    await world.storage.webhook_failed(waits.message_id, first.id, world.now + 3600, "HTTP status 500")
+    await world.storage.webhook_failed(lost, None, "no answer in time")
+    await world.storage.webhook_failed(waits, world.now + 3600, "HTTP status 500")
     given_up, later = await undelivered.of_endpoint(first.id, 10)
     assert (given_up.message_id, given_up.event) == (f"msg_{paid.id}", "payment.completed")
     assert (given_up.next_at, given_up.attempts, given_up.problem) == (None, 1, "no answer in time")
@@ -196,6 +194,29 @@ async def test_what_did_not_arrive_is_seen_and_sent_again(world):
             await refused
 
 
+@pytest.mark.parametrize("next_in", [60.0, None])
+async def test_an_attempt_that_failed_undoes_nothing_that_was_done_meanwhile(world, next_in):
+    next_at = None if next_in is None else world.now + next_in
+    first = await endpoint(world)
+    await world.settled()
+    (message,) = await due(world)
+    assert await world.storage.webhook_failed(message, world.now + 5, "HTTP status 500")
+    (message,) = await due(world, 5)
+    await world.storage.undelivered.send_again(first.id, None, world.now + 5)  # due as before, and anew
+    assert not await world.storage.webhook_failed(message, next_at, "no answer in time")
+    (again,) = await due(world, 5)
+    assert again.attempts == 0
+    await world.storage.undelivered.send_again(first.id, None, world.now + 6)
+    assert not await world.storage.webhook_failed(again, next_at, "no answer in time")
+    (again,) = await due(world, 6)
+    await world.storage.disable_webhook_endpoint(first.id)
+    assert not await world.storage.webhook_failed(again, next_at, "no answer in time")
+    outbox = await world.storage.outbox()
+    assert (outbox.waiting, outbox.given_up) == (0, 1)
+    await world.storage.remove_webhook_endpoint(first.id)
+    assert not await world.storage.webhook_failed(again, next_at, "no answer in time")
+
+
 async def test_an_endpoint_that_was_gone_comes_back_when_it_is_sent_to_again(world):
     first = await endpoint(world)
     await world.settled()
@@ -207,11 +228,11 @@ async def test_an_endpoint_that_was_gone_comes_back_when_it_is_sent_to_again(wor
 
 
 async def test_what_was_given_up_is_dropped_in_its_time_and_what_waits_is_not(world):
-    first = await endpoint(world)
+    await endpoint(world)
     await world.settled()
     await world.settled()
     lost, waits = await due(world)
-    await world.storage.webhook_failed(lost.message_id, first.id, None, "no answer in time")
+    await world.storage.webhook_failed(lost, None, "no answer in time")
     assert await world.storage.undelivered.drop_given_up(world.now) == 0
     assert await world.storage.undelivered.drop_given_up(world.now + 1) == 1
     assert [each.message_id for each in await due(world)] == [waits.message_id]

@@ -277,12 +277,10 @@ class SqliteStorage(SqliteAdministration):
     async def webhook_delivered(self, message_id: str, endpoint_id: WebhookEndpointId) -> None:
         await self._writer.submit(lambda connection: webhooks.delivered(connection, message_id, endpoint_id))
 
-    async def webhook_failed(
-        self, message_id: str, endpoint_id: WebhookEndpointId, next_at: float | None, problem: str
-    ) -> None:
+    async def webhook_failed(self, due: DueWebhook, next_at: float | None, problem: str) -> bool:
         next_ms = None if next_at is None else milliseconds(next_at)
-        await self._writer.submit(
-            lambda connection: webhooks.failed(connection, message_id, endpoint_id, next_ms, problem)
+        return await self._writer.submit(
+            lambda connection: webhooks.failed(connection, due, next_ms, problem)
         )
 
     async def disable_webhook_endpoint(self, endpoint_id: WebhookEndpointId) -> None:

@@ -20,7 +20,7 @@ _LISTENING = "SELECT 1 FROM webhook_endpoints WHERE merchant_id = ? AND NOT disa
 _DUE = (
     "SELECT m.id, m.endpoint_id, e.url, e.secret, e.sealed_by,"
     " CASE WHEN e.previous_until_ms > ?1 THEN e.previous_secret END, e.previous_sealed_by,"
-    " m.payload, m.attempts"
+    " m.payload, m.attempts, m.next_ms"
     " FROM webhook_endpoints e JOIN webhook_messages m ON m.rowid IN"
     " (SELECT rowid FROM webhook_messages WHERE endpoint_id = e.id AND next_ms <= ?1"
     " ORDER BY next_ms, id LIMIT ?2)"
@@ -70,6 +70,7 @@ def due(connection: sqlite3.Connection, now_ms: int, for_each_endpoint: int) -> 
             ),
             payload=payload,
             attempts=attempts,
+            due_at=next_ms / 1000,
         )
         for (
             message_id,
@@ -81,6 +82,7 @@ def due(connection: sqlite3.Connection, now_ms: int, for_each_endpoint: int) -> 
             previous_sealed_by,
             payload,
             attempts,
+            next_ms,
         ) in connection.execute(_DUE, (now_ms, for_each_endpoint))
     ]
 
@@ -92,18 +94,15 @@ def delivered(connection: sqlite3.Connection, message_id: str, endpoint_id: Webh
     )
 
 
-def failed(
-    connection: sqlite3.Connection,
-    message_id: str,
-    endpoint_id: WebhookEndpointId,
-    next_ms: int | None,
-    problem: str,
-) -> None:
-    """It did not arrive."""
-    connection.execute(
-        "UPDATE webhook_messages SET attempts = attempts + 1, next_ms = ?, problem = ?"
-        " WHERE id = ? AND endpoint_id = ?",
-        (next_ms, problem, message_id, endpoint_id),
+def failed(connection: sqlite3.Connection, due: DueWebhook, next_ms: int | None, problem: str) -> bool:
+    """It did not arrive; whether that still says anything of the message as it is now."""
+    return (
+        connection.execute(
+            "UPDATE webhook_messages SET attempts = attempts + 1, next_ms = ?, problem = ?"
+            " WHERE id = ? AND endpoint_id = ? AND attempts = ? AND next_ms = ?",
+            (next_ms, problem, due.message_id, due.endpoint_id, due.attempts, round(due.due_at * 1000)),
+        ).rowcount
+        == 1
     )
 
 
