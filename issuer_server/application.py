@@ -129,8 +129,9 @@ class IssuerApplication:
         except TimeoutError:
             _log.warning("stopping with %d payments in flight", len(self._payments))
         await self._background.idle()  # a payment that was being made when we stopped is in flight now
-        for live in self._payments:
-            await self._background.whole(self._unless_over(live, PaymentEvent.ISSUER_STOPPING))
+        for live in self._payments:  # all at once: each may wait for a token, and nobody waits for the sum
+            self._background.start(self._unless_over(live, PaymentEvent.ISSUER_STOPPING))
+        await self._background.idle()
         for live in self._payments:  # an ending that could not be committed: the next start's sweep ends it
             live.forget_deadline()
         await self._background.idle()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from issuer_server.application import (
     IssuerStopping,
 )
 from issuer_server.bus.local import LocalBus
+from issuer_server.key_custody.file_keys import IssuerKeys
 from issuer_server.payment import PaymentState
 from protocol.identifiers import PaymentId
 from protocol.messages import NotSettled, Verdict
@@ -122,6 +123,24 @@ async def test_outcome_of_a_payment_nobody_knows(issuer: Bench) -> None:
         "payment_id": unknown,
         "reason": "unknown_payment",
     }
+
+
+async def test_a_stop_ends_payments_at_once_and_not_one_after_another(
+    issuer: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = [await issuer.offered() for _ in range(3)]
+    all_ask = asyncio.Barrier(len(payments))
+
+    async def answer_when_all_ask(_: IssuerKeys, work: Callable[[], bytes]) -> bytes:
+        async with asyncio.timeout(5):
+            await all_ask.wait()
+        return work()
+
+    monkeypatch.setattr(IssuerKeys, "ask", answer_when_all_ask)
+    await issuer.application.stop(0)
+    for payment_id in payments:
+        assert (await issuer.shown(payment_id)).reason is NotSettled.ISSUER_RESTARTED
+        assert "outcome" in issuer.phone.heard_kinds(payment_id)
 
 
 async def test_a_graceful_stop_waits_and_then_ends_what_is_left(issuer: Bench) -> None:
