@@ -10,21 +10,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from merchant_terminal.kept_file import lock, take_off, write_durably
 from merchant_terminal.payment import Charge
 from protocol.errors import InputError
 from protocol.money import Money, currency
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 RECENT_SECONDS = 15 * 60.0
 """Longer than any payment can run. The same order later may well be a new one: a person must say."""
@@ -85,9 +79,7 @@ class Held:
 
     def answered(self) -> None:
         """The outcome is known and told: forget the charge."""
-        with suppress(FileNotFoundError):
-            self._path.unlink()
-        self.release()
+        take_off(self._path, self._file)
 
     def release(self) -> None:
         """Let go of the charge but keep it, for whoever asks for the same again."""
@@ -106,11 +98,8 @@ class UnansweredCharges:
         entry = Unanswered(secrets.token_hex(16), issuer_url, charge, now)
         path = self._directory / f"{entry.key}.json"
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+", encoding="utf-8")
-        _lock(file)
-        file.write(entry.document())
-        file.flush()
-        os.fsync(file.fileno())
-        _sync_directory(self._directory)
+        lock(file)
+        write_durably(path, file, entry.document())
         return Held(entry, path, file)
 
     def abandoned(self, issuer_url: str) -> Iterator[Held]:
@@ -121,7 +110,7 @@ class UnansweredCharges:
                 file = path.open("r+", encoding="utf-8")
             except OSError:
                 continue
-            if not _lock(file):
+            if not lock(file):
                 file.close()
                 continue
             entry = Unanswered.parse(path.stem, file.read())
@@ -131,28 +120,3 @@ class UnansweredCharges:
                 continue
             found.append(Held(entry, path, file))
         yield from sorted(found, key=lambda held: held.entry.since)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a new file's name durable, where the system can (Windows cannot open directories)."""
-    if sys.platform != "win32":
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _lock(file: IO[str]) -> bool:
-    """Take the file's lock without waiting; the system gives it back however this process ends."""
-    try:
-        if sys.platform == "win32":
-            # Far beyond the text, since Windows keeps others from reading locked bytes.
-            file.seek(1 << 20)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
