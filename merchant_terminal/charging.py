@@ -89,7 +89,7 @@ async def settle_charge(api: IssuerApi, held: Held, show: Callable[[str], None])
     except UnreachableError as failure:
         if failure.never_sent and asking.done() and asking.exception() is failure and not held.taken_up:
             held.answered()
-            raise NeverSentError(str(failure)) from None
+            raise NeverSentError(failure) from None
         raise
     finally:
         if not asking.done():

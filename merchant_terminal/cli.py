@@ -269,26 +269,29 @@ async def _cancel(arguments: argparse.Namespace, api: IssuerApi, line: StatusLin
 async def _refund(arguments: argparse.Namespace, places: Places, api: IssuerApi, line: StatusLine) -> int:
     payment_id = check_payment_id(arguments.payment)
     held, amount = await claim_refund(api, places.unanswered, payment_id, arguments.amount, line.show)
-    if held.taken_up:
-        line.keep(
-            "The same refund was sent before and its answer never came back. Asking about that one again."
-        )
-    line.show("refunding")
-    refund = await settle_refund(api, payment_id, amount, held)
-    payment = await api.payment(payment_id)
-    await line.close()
-    if arguments.json:
-        document = {
-            "outcome": "refunded",
-            "refund": refund_document(refund),
-            "payment": payment_document(payment),
-            "taken_up_again": held.taken_up,
-        }
-        print(json.dumps(document, ensure_ascii=False), flush=True)
-    else:
-        of = f"{format_money(refunded_money(payment))} of {format_money(payment.amount)}"
-        print(f"{format_money(refund.amount)} refunded: {refund.id}\nRefunded so far: {of}.", flush=True)
-    held.answered()
+    try:
+        if held.taken_up:
+            line.keep(
+                "The same refund was sent before and its answer never came back. Asking about that one again."
+            )
+        line.show("refunding")
+        refund = await settle_refund(api, payment_id, amount, held)
+        payment = await api.payment(payment_id)
+        await line.close()
+        if arguments.json:
+            document = {
+                "outcome": "refunded",
+                "refund": refund_document(refund),
+                "payment": payment_document(payment),
+                "taken_up_again": held.taken_up,
+            }
+            print(json.dumps(document, ensure_ascii=False), flush=True)
+        else:
+            of = f"{format_money(refunded_money(payment))} of {format_money(payment.amount)}"
+            print(f"{format_money(refund.amount)} refunded: {refund.id}\nRefunded so far: {of}.", flush=True)
+        held.answered()
+    finally:
+        held.release()
     return Exit.COMPLETED
 
 

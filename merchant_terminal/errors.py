@@ -8,22 +8,32 @@ from protocol.errors import BlindRelayError
 class IssuerError(BlindRelayError):
     """The issuer gave no usable answer."""
 
+    busy = False
+    """Whether it did answer, that it cannot now."""
+
 
 class UnreachableError(IssuerError):
     """No answer after every retry. What the issuer did with the request is unknown.
 
-    `never_sent` says that no attempt got as far as a connection, so that the issuer cannot have heard of it.
+    `never_sent` says that nothing came of it: no attempt got a connection, or more than "too many requests".
     """
 
-    def __init__(self, why: str, *, never_sent: bool = False, retry_after: float = 0.0) -> None:
+    def __init__(
+        self, why: str, *, never_sent: bool = False, busy: bool = False, retry_after: float = 0.0
+    ) -> None:
         super().__init__(why)
         self.never_sent = never_sent
+        self.busy = busy
         self.retry_after = retry_after
         """Seconds that the issuer wants us to wait before we ask again."""
 
 
 class NeverSentError(IssuerError):
-    """The issuer never heard of a charge or a refund: no attempt got as far as a connection."""
+    """The issuer never took up a charge or a refund; says what `failure` said."""
+
+    def __init__(self, failure: IssuerError) -> None:
+        super().__init__(str(failure))
+        self.busy = failure.busy
 
 
 class NotAnIssuerError(IssuerError):

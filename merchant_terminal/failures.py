@@ -44,7 +44,8 @@ def failure_of(command: str, error: InputError | IssuerError) -> Failure:
                 if command == "charge"
                 else ("not_refunded", "Nothing was given back.")
             )
-            message = f"{_sentence(error)} {nothing} Is this machine online, and the address right?"
+            then = "Try again later." if error.busy else "Is this machine online, and the address right?"
+            message = f"{_sentence(error)} {nothing} {then}"
             return Failure(Exit.UNKNOWN, outcome, "issuer_unreachable", message)
         case _:
             return Failure(Exit.UNKNOWN, "unknown", "issuer_unreachable", _outcome_unknown(command, error))

@@ -199,7 +199,7 @@ class IssuerApi:
                 delay = self._retries.delay(attempt, random.random())  # noqa: S311 (spreads load, keeps no secret)
                 delay = max(delay, failure.retry_after)
                 if loop.time() + delay > give_up_at:
-                    raise UnreachableError(str(failure), never_sent=never_sent) from None
+                    raise UnreachableError(str(failure), never_sent=never_sent, busy=failure.busy) from None
                 self._on_retry(Retry(attempt, delay, str(failure)))
             await asyncio.sleep(delay)
 
@@ -258,10 +258,10 @@ def _judge(status: int, headers: Mapping[str, str], body: bytes) -> object:
     if status == 429:
         # Too many requests: the issuer has done nothing of it.
         wait = _seconds(headers.get("Retry-After", ""))
-        raise UnreachableError("the issuer asks to wait", never_sent=True, retry_after=wait)
+        raise UnreachableError("the issuer asks to wait", never_sent=True, busy=True, retry_after=wait)
     if status in RETRIED_STATUSES or (document is not None and status == 409):
         wait = _seconds(headers.get("Retry-After", ""))
-        raise UnreachableError(f"the issuer is not ready (HTTP {status})", retry_after=wait)
+        raise UnreachableError(f"the issuer is not ready (HTTP {status})", busy=True, retry_after=wait)
     raise NotAnIssuerError(f"what answered is not a Blind Relay issuer (HTTP {status})")
 
 

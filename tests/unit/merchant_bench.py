@@ -42,6 +42,8 @@ class FakeIssuer:
     retry_after: str | None = None
     steps: list[dict[str, object]] = field(default_factory=list)
     seen: list[tuple[str, str, object]] = field(default_factory=list)
+    elsewhere: bool = False
+    """Every request is sent on to a page for people, as the Wi-Fi of a hotel does."""
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
 
     def application(self) -> web.Application:
@@ -60,6 +62,8 @@ class FakeIssuer:
     ) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         self.seen.append((request.method, request.path_qs, body))
+        if self.elsewhere:
+            return web.Response(status=302, headers={"Location": "/welcome"})
         mishap = self.mishaps.pop(0) if self.mishaps and self.mishaps[0][0] in request.path else None
         if mishap is not None and mishap[1] is not None:
             return problem(mishap[1], "broken", self.retry_after)
