@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from issuer_server.commands.desk import Commands, add_data_option, settings_of
+from issuer_server.commands.operator import operator_name
 from issuer_server.commands.output import print_fields
 from issuer_server.operations.doctor import day
+from issuer_server.storage.key_records import Operator
 from issuer_server.storage.sqlite.backup import Copied, back_up, restore
 
 _KEYS_APART = (
@@ -44,8 +46,9 @@ async def backup_command(arguments: argparse.Namespace) -> None:
 async def restore_command(arguments: argparse.Namespace) -> None:
     """Says what is in place now, and where the former database is."""
     settings = settings_of(arguments)
-    stamp = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
-    restored = restore(arguments.file, settings.database, stamp)
+    operator = Operator(operator_name(), time.time())
+    stamp = datetime.fromtimestamp(operator.at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    restored = restore(arguments.file, settings.database, operator, stamp)
     fields = {
         "database": str(restored.copy.path),
         **_contents(restored.copy),

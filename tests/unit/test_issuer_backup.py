@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from issuer_server.storage.key_records import AuditEntry, Operator
+from issuer_server.storage.migrations import migrations
 from issuer_server.storage.port import StorageError
 from issuer_server.storage.records import NewEnrolmentCode
 from issuer_server.storage.sqlite import SqliteStorage
 from issuer_server.storage.sqlite.backup import back_up, prove, restore
+from issuer_server.storage.sqlite.connection import connect, migrate
 from protocol.enrolment import EnrolmentKind
 from protocol.identifiers import Digest
-from tests.contracts.world import World
+from tests.contracts.world import START, World
+
+HANAKO = Operator("hanako", START)
+BEFORE_AUDIT_LOG = 4
 
 
 @pytest.fixture
@@ -93,9 +99,9 @@ async def test_restored_as_it_was_and_the_former_database_kept(tmp_path: Path) -
     back_up(database, copy)
     lost = await world.settled()
     with pytest.raises(StorageError, match="another issuer-server runs"):
-        restore(copy, database, "now")
+        restore(copy, database, HANAKO, "now")
     await storage.close()
-    restored = restore(copy, database, "now")
+    restored = restore(copy, database, HANAKO, "now")
     assert restored.set_aside == tmp_path / "issuer.db.before-restore-now"
     former = prove(restored.set_aside).figures
     assert former is not None
@@ -107,6 +113,8 @@ async def test_restored_as_it_was_and_the_former_database_kept(tmp_path: Path) -
         assert again is not None
         assert again.state is first.state
         assert await storage.payment(lost.id) is None
+        # It goes back in time with the rest; that it did stands in it.
+        assert await storage.keys.audit_log(9) == [AuditEntry("hanako", "restore database", "copy", START)]
     finally:
         await storage.close()
     assert prove(copy).path == copy, "the backup itself is not used up"
@@ -117,8 +125,15 @@ async def test_one_time_codes_of_a_backup_do_not_live_again(world: World, tmp_pa
     await world.storage.add_enrolment_code(code)
     back_up(tmp_path / "issuer.db", tmp_path / "copy")
     (tmp_path / "other").mkdir()
-    restored = restore(tmp_path / "copy", tmp_path / "other" / "issuer.db", "now")
+    restored = restore(tmp_path / "copy", tmp_path / "other" / "issuer.db", HANAKO, "now")
     assert (restored.codes_ended, restored.set_aside) == (1, None)
+
+
+def test_a_backup_from_before_there_was_an_audit_log_can_be_restored(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "old")
+    migrate(connection, migrations("sqlite")[:BEFORE_AUDIT_LOG])
+    connection.close()
+    assert restore(tmp_path / "old", tmp_path / "issuer.db", HANAKO, "now").copy.version == BEFORE_AUDIT_LOG
 
 
 async def test_what_is_no_backup_is_refused_and_nothing_changed(world: World, tmp_path: Path) -> None:
@@ -140,6 +155,6 @@ async def test_what_is_no_backup_is_refused_and_nothing_changed(world: World, tm
         ("none", "there is no database"),
     ):
         with pytest.raises(StorageError, match=words):
-            restore(tmp_path / name, tmp_path / "issuer.db", "now")
+            restore(tmp_path / name, tmp_path / "issuer.db", HANAKO, "now")
     assert (tmp_path / "issuer.db").read_bytes() == before
     assert not [name for name in files(tmp_path) if "unfinished" in name or "before" in name]

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from issuer_server.storage.key_records import AuditEntry, Operator
 from issuer_server.storage.port import StorageError
+from issuer_server.storage.sqlite import audit
 from issuer_server.storage.sqlite.connection import storage_error, take_server_lock
 from issuer_server.storage.sqlite.inspection import (
     Figures,
@@ -25,6 +27,7 @@ from issuer_server.storage.sqlite.inspection import (
     newest_version,
 )
 from issuer_server.storage.sqlite.lost_commits import check_unless_served
+from protocol.text import shown
 
 UNFINISHED: Final = ".unfinished"
 _ALL_PAGES: Final = -1
@@ -88,11 +91,11 @@ def prove(path: Path) -> Copied:
     return Copied(path, path.stat().st_size, version, known)
 
 
-def restore(source: Path, database: Path, stamp: str) -> Restored:
+def restore(source: Path, database: Path, operator: Operator, stamp: str) -> Restored:
     """Put a proved copy in the database's place, no server running; raises StorageError, nothing changed.
 
     What was there is kept beside it under `stamp`. One-time codes of the copy are ended: one that was used
-    since would let a second device in.
+    since would let a second device in. The audit log of the copy gets a line of the restore.
     """
     prove(source)
     lock = take_server_lock(database)
@@ -100,7 +103,7 @@ def restore(source: Path, database: Path, stamp: str) -> Restored:
     try:
         with looking_at(source) as connection:
             _copy(connection, unfinished)
-        codes = _end_codes(unfinished)
+        codes = _take_up(unfinished, operator.did("restore database", shown(source.name) or "a backup"))
         copy = prove(unfinished)
         set_aside = _set_aside(database, stamp)
         unfinished.replace(database)
@@ -131,12 +134,19 @@ def _copy(source: sqlite3.Connection, target: Path) -> None:
         os.close(descriptor)
 
 
-def _end_codes(copy: Path) -> int:
+def _take_up(copy: Path, entry: AuditEntry) -> int:
+    """What a copy needs to be the database from now on; how many codes were ended."""
     try:
         with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-            return connection.execute(
+            connection.execute("BEGIN IMMEDIATE")
+            codes = connection.execute(
                 "UPDATE enrolment_codes SET expires_ms = 0 WHERE used_ms IS NULL AND expires_ms > 0"
             ).rowcount
+            # A database of before there was such a log has nowhere to note it.
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'audit_log'").fetchone():
+                audit.write(connection, entry)
+            connection.execute("COMMIT")
+            return codes
     except sqlite3.Error as error:
         raise storage_error(error) from None
 
