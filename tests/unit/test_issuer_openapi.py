@@ -236,11 +236,11 @@ async def what_all_share(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in of_merchants:
         await call(name, 403, "merchant_blocked", **body.get(name, {}))
     await storage.set_merchant_blocked(home.merchant.id, False)
-    monkeypatch.setattr("issuer_server.operations.readiness.ANSWER_HOLDS", 0.0)
     for error, status, code in (
         (StorageError("disk full"), 503, "storage_unavailable"),
         (RuntimeError("a bug"), 500, "internal_error"),
     ):
+        monkeypatch.setattr("issuer_server.operations.readiness.ANSWER_HOLDS", 0.0)
         for method in (
             "merchant_by_key_digest",
             "redeem_handset_code",
