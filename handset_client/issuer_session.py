@@ -21,6 +21,9 @@ SESSION_LIMIT: Final = 200
 UNACKNOWLEDGED_LIMIT: Final = 256
 """Frames. A phone has one payment at a time; more than this means that something spins."""
 
+A_NO: Final = frozenset({"decline", "reader_unavailable"})
+"""The frames by which a phone ends a payment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
@@ -144,7 +147,7 @@ class IssuerSession:
             # What we queued before any session existed was meant for this one. Of an old session all died
             # but a no: the payment may live on at another replica, and a merchant be blocked with it.
             queued = [numbered for _, numbered in self._unacknowledged]
-            waiting = [old for old in queued if not self._session or old.get("type") == "decline"]
+            waiting = [old for old in queued if not self._session or old.get("type") in A_NO]
             lost = len(queued) - len(waiting)
             self._session, self._received, self._sent = session, 0, 0
             self._unacknowledged.clear()

@@ -186,10 +186,9 @@ class Relay:
             self._do(SendToIssuer(Decline(request.payment_id, DeclineReason.DECLINED)))
             ending = Ending(request, End.NOT_SETTLED, HowDeclined.BY_STOPPING)
             self._do(*self._past.ended(ending, by_us=True))
-        if self._call is not None:
+        if self._call is not None and RELAY.allows(self._call.state, Event.DECLINE):
             self._call.declined = HowDeclined.BY_STOPPING
-            if RELAY.allows(self._call.state, Event.DECLINE):
-                self._happen(Event.DECLINE, None, now)
+            self._happen(Event.DECLINE, None, now)
         return self._drain()
 
     @property

@@ -156,7 +156,7 @@ def frame_of(effect: Effect, call: Call, reader: Session | None) -> PhoneFrame |
         case Effect.SEND_APPROVE if reader is not None:
             return Approve(call.payment_id, reader.hello)
         case Effect.SEND_DECLINED:
-            call.called_off = DeclineReason.DECLINED
+            call.called_off = call.declined
             block = call.declined is HowDeclined.AND_BLOCKED
             return Decline(call.payment_id, DeclineReason.DECLINED, block)
         case Effect.SEND_NO_RESPONSE:

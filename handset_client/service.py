@@ -129,11 +129,7 @@ class HandsetService:
                 )
                 if writing.done():
                     writing.result()  # it ends before us only by a bug
-                if stopping.done():
-                    return
-                if reader.done():
-                    self._perform(self._from_reader(relay, reader.result()))
-                    reader = asyncio.create_task(self._reader.next_event())
+                # Taken even at the end: the issuer has our acknowledgement and does not say it again.
                 if issuer.done():
                     try:
                         news = issuer.result()
@@ -142,6 +138,11 @@ class HandsetService:
                         raise
                     self._perform(self._from_issuer(relay, news))
                     issuer = asyncio.create_task(self._issuer.next_event())
+                if stopping.done():
+                    return
+                if reader.done():
+                    self._perform(self._from_reader(relay, reader.result()))
+                    reader = asyncio.create_task(self._reader.next_event())
                 if person.done():
                     try:
                         answer = person.result()

@@ -128,6 +128,27 @@ def test_stopping_after_the_pin_leaves_the_issuer_alone_and_the_person_in_no_fal
     assert driver.relay.last_words({P1}) == [Finish(Ending(request(), End.UNKNOWN, SWITCHED_OFF))]
 
 
+@pytest.mark.parametrize("how", [HowDeclined.BY_PERSON, HowDeclined.AND_BLOCKED])
+def test_who_called_the_payment_off_is_told_so_also_where_the_answer_comes_at_the_end(
+    how: HowDeclined,
+) -> None:
+    driver = Driver()
+    driver.until_offer()
+    driver.decline(how=how)
+    driver.relay.stop(driver.now)
+    assert said(driver.issuer(not_settled(NotSettled.DECLINED))) == [(P1, End.NOT_SETTLED, how)]
+
+
+def test_who_pressed_nothing_is_not_told_that_they_declined_where_the_issuer_forgot() -> None:
+    driver = Driver()
+    driver.issuer(request())
+    driver.hello()
+    driver.approve()
+    driver.relay.stop(driver.now)
+    driver.welcomed(fresh=True)
+    assert said(driver.relay.last_words(())) == [(P1, *BY_STOPPING)]
+
+
 def test_stopping_after_the_result_adds_nothing() -> None:
     driver = Driver()
     driver.until_pin_sent()

@@ -258,6 +258,20 @@ async def test_the_issuers_last_word_is_not_waited_for_long(phone: Phone) -> Non
     assert phone.endings() == [(End.UNKNOWN, SWITCHED_OFF)]
 
 
+async def test_a_word_that_comes_with_the_stop_is_not_lost(phone: Phone) -> None:
+    phone.patience = Patience(farewell=0.05)
+    phone.script_a_good_payment()
+    del phone.issuer.answers[FromReader(P1, MessageType.PIN_ENVELOPE, b"pin")]
+    task = asyncio.create_task(phone.run())
+    async with asyncio.timeout(5):
+        await phone.log.until(FromReader(P1, MessageType.PIN_ENVELOPE, b"pin"))
+        # One turn of the loop for both.
+        phone.issuer.events.put_nowait(Result(P1, Outcome.COMPLETED, None, "1234"))
+        phone.stop.set()
+        await task
+    assert phone.endings() == [(End.COMPLETED, None)]
+
+
 async def test_a_person_who_quits_stops_the_program(phone: Phone) -> None:
     async def quits() -> Answer:
         raise EOFError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handset_client.issuer_frames import Decline, DeclineReason, Json
+from handset_client.issuer_frames import Decline, DeclineReason, Json, ReaderUnavailable
 from handset_client.issuer_session import (
     UNACKNOWLEDGED_LIMIT,
     Delivered,
@@ -84,9 +84,17 @@ def test_another_session_forgets_both_sides() -> None:
     assert conversation.receive({"type": "y", "seq": 1}) == [Delivered({"type": "y", "seq": 1})]
 
 
-@pytest.mark.parametrize("block", [False, True])
-def test_a_persons_no_outlives_the_session(block: bool) -> None:
-    no = Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=block).to_json()
+@pytest.mark.parametrize(
+    "word",
+    [
+        Decline(PAYMENT, DeclineReason.DECLINED),
+        Decline(PAYMENT, DeclineReason.DECLINED, block_merchant=True),
+        ReaderUnavailable(PAYMENT),
+    ],
+    ids=["decline", "block", "no reader"],
+)
+def test_a_no_outlives_the_session(word: Decline | ReaderUnavailable) -> None:
+    no = word.to_json()
     conversation = opened("s1")
     conversation.send({"type": "from the old one"})
     conversation.send(no)
@@ -94,6 +102,7 @@ def test_a_persons_no_outlives_the_session(block: bool) -> None:
     conversation.hello()
     assert conversation.receive(welcome("s2")) == [Welcomed(True, "+81901234567", 1)]
     assert conversation.frames_to_send() == [{**no, "seq": 1}]
+    assert conversation.unheard == {PAYMENT}
     conversation.receive({"type": "ack", "received": 1})
     conversation.disconnected()
     conversation.hello()
