@@ -265,8 +265,10 @@ def _why_away(error: Exception) -> WhyAway:
     match error:
         case _LinkBrokenError():
             return error.why
-        case aiohttp.ClientSSLError():
+        case aiohttp.ClientConnectorCertificateError():
             return WhyAway.CERTIFICATE
+        case aiohttp.ClientSSLError():
+            return WhyAway.IN_TROUBLE  # it does not speak TLS, or none that this computer takes
         case aiohttp.ClientConnectorDNSError():
             return WhyAway.NO_SUCH_NAME
         case TimeoutError() | OSError(errno=errno.ETIMEDOUT):

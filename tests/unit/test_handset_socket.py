@@ -339,6 +339,15 @@ async def test_the_token_is_in_no_repr(phone: IssuerSocket) -> None:
     assert TOKEN not in repr(phone)
 
 
+async def test_a_port_that_speaks_plain_http_is_not_said_to_lack_a_certificate(
+    issuer: Issuer, url: str
+) -> None:
+    socket = IssuerSocket(url.replace("http://", "https://"), TOKEN, QUICK, jitter=lambda: 0.0)
+    socket.start()
+    assert (await until(socket, NoticeKind.ISSUER_AWAY))[-1] == away(WhyAway.IN_TROUBLE)
+    await socket.close()
+
+
 async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(
     issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
