@@ -10,7 +10,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from merchant_terminal.charging import claim, describe_earlier, progress, settle_charge
@@ -300,18 +300,10 @@ async def _refunds(arguments: argparse.Namespace, api: IssuerApi, line: StatusLi
     page = await api.refunds(check_payment_id(arguments.payment), limit=100, cursor=arguments.cursor)
     await line.close()
     if arguments.json:
-        document = {
-            "refunds": [refund_document(each) for each in page.refunds],
-            "next_cursor": page.next_cursor,
-        }
-        print(json.dumps(document, ensure_ascii=False))
-        return Exit.COMPLETED
-    if not page.refunds:
-        print("No refunds of this payment.")
-    for refund in page.refunds:
-        print(refund_line(refund))
-    if page.next_cursor:
-        print(f"Older ones: merchant-terminal refunds {arguments.payment} --cursor {page.next_cursor}")
+        _print_page("refunds", [refund_document(each) for each in page.refunds], page.next_cursor)
+    else:
+        older = f"refunds {arguments.payment}"
+        _show_page(map(refund_line, page.refunds), "No refunds of this payment.", older, page.next_cursor)
     return Exit.COMPLETED
 
 
@@ -334,19 +326,21 @@ async def _list(arguments: argparse.Namespace, api: IssuerApi, line: StatusLine)
     page = await api.payments(limit=arguments.limit, cursor=arguments.cursor)
     await line.close()
     if arguments.json:
-        document = {
-            "payments": [payment_document(each) for each in page.payments],
-            "next_cursor": page.next_cursor,
-        }
-        print(json.dumps(document, ensure_ascii=False))
-        return Exit.COMPLETED
-    if not page.payments:
-        print("No payments yet.")
-    for payment in page.payments:
-        print(summary(payment))
-    if page.next_cursor:
-        print(f"Older ones: merchant-terminal list --cursor {page.next_cursor}")
+        _print_page("payments", [payment_document(each) for each in page.payments], page.next_cursor)
+    else:
+        _show_page(map(summary, page.payments), "No payments yet.", "list", page.next_cursor)
     return Exit.COMPLETED
+
+
+def _print_page(name: str, documents: list[dict[str, object]], next_cursor: str | None) -> None:
+    print(json.dumps({name: documents, "next_cursor": next_cursor}, ensure_ascii=False))
+
+
+def _show_page(lines: Iterable[str], none: str, command: str, next_cursor: str | None) -> None:
+    """A line each, newest first, and the command that shows the older ones."""
+    print(*([*lines] or [none]), sep="\n")
+    if next_cursor:
+        print(f"Older ones: merchant-terminal {command} --cursor {next_cursor}")
 
 
 def _print_json(completed: bool | None, payment: Payment, *, taken_up_again: bool = False) -> None:

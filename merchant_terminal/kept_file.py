@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from service_host.durable import sync_directory
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -45,12 +47,7 @@ def write_durably(path: Path, file: IO[str], text: str) -> None:
     file.write(text)
     file.flush()
     os.fsync(file.fileno())
-    if sys.platform != "win32":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    sync_directory(path.parent)
 
 
 def take_off(path: Path, file: IO[str]) -> None:

@@ -24,6 +24,7 @@ from issuer_server.key_custody.key_store import KEY_SIZE, HmacKey, KeyPurpose
 from issuer_server.key_custody.private_files import KeyFileError, read_private
 from protocol.identifiers import CardId, Digest
 from protocol.signing import Signer, SigningKey
+from service_host.durable import sync_directory
 
 __all__ = [
     "KEY_FILES",
@@ -107,7 +108,7 @@ class FileKeyStore:
             self._give_to_owner(fresh)
             os.link(fresh, path)  # unlike a rename, never over a key that another command has just made
             fresh.unlink()
-            _sync(self._directory)
+            sync_directory(self._directory)
         except FileExistsError:
             fresh.unlink(missing_ok=True)
         except OSError as error:
@@ -124,7 +125,7 @@ class FileKeyStore:
         try:
             path.unlink(missing_ok=True)
             if self._directory.is_dir():
-                _sync(self._directory)
+                sync_directory(self._directory)
         except OSError as error:
             raise KeyFileError(f"cannot remove the key file {path}: {error.strerror}") from None
 
@@ -153,9 +154,9 @@ def create_keys(directory: Path, random_bytes: Callable[[int], bytes]) -> None:
         fresh.mkdir(mode=0o700, parents=True)
         for name in KEY_FILES:
             _write(fresh / name, random_bytes(KEY_FILE_SIZE))
-        _sync(fresh)
+        sync_directory(fresh)
         fresh.rename(directory)
-        _sync(directory.parent)
+        sync_directory(directory.parent)
     except OSError as error:
         raise KeyFileError(f"cannot write keys to {directory}: {error.strerror}") from None
 
@@ -174,16 +175,6 @@ def _write(path: Path, key: bytes) -> None:
         file.write(key)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    """Make new names in a directory durable; Windows has no such call."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

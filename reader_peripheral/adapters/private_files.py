@@ -11,6 +11,7 @@ from typing import Final
 
 from protocol.errors import BlindRelayError
 from reader_peripheral.remedies import as_owner, is_installed, ours
+from service_host.durable import sync_directory
 
 _LARGEST: Final = 256 * 1024
 """Far more than any of them holds; what is larger is something else."""
@@ -72,7 +73,7 @@ def write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
     except OSError as problem:
         raise PrivateFileError(f"{path} cannot be written: {_why(path, problem)}") from None
 
@@ -81,7 +82,7 @@ def move_private(source: Path, path: Path) -> None:
     """Let one file take the place of another, for good when this returns. Raises PrivateFileError."""
     try:
         source.replace(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
     except OSError as problem:
         raise PrivateFileError(f"{path} cannot be written: {_why(path, problem)}") from None
 
@@ -97,12 +98,3 @@ def _why(path: Path, problem: OSError) -> str:
             return "it is a folder. Move it away, or name another place with --data"
         case _:
             return f"{problem.strerror}."
-
-
-def _sync(directory: Path) -> None:
-    """The rename itself must survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,6 +28,7 @@ from issuer_server.storage.sqlite.inspection import (
 )
 from issuer_server.storage.sqlite.lost_commits import check_unless_served
 from protocol.text import shown
+from service_host.durable import sync_directory
 
 UNFINISHED: Final = ".unfinished"
 _ALL_PAGES: Final = -1
@@ -67,7 +68,7 @@ def back_up(database: Path, target: Path) -> Copied:
         found = prove(unfinished)
         # A link fails where the name was taken meanwhile; a rename would replace what is there.
         os.link(unfinished, target)
-        _sync(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
     finally:
@@ -107,7 +108,7 @@ def restore(source: Path, database: Path, operator: Operator, stamp: str) -> Res
         copy = prove(unfinished)
         set_aside = _set_aside(database, stamp)
         unfinished.replace(database)
-        _sync(database.parent)
+        sync_directory(database.parent)
     except OSError as error:
         raise StorageError(f"cannot restore to {database}: {error.strerror}") from None
     finally:
@@ -165,13 +166,3 @@ def _set_aside(database: Path, stamp: str) -> Path | None:
     # A second name, and no move: at no moment is there none, or a start would begin an empty one.
     os.link(database, aside)
     return aside
-
-
-def _sync(directory: Path) -> None:
-    """Make a new name durable; Windows has no such call."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
