@@ -12,18 +12,21 @@ navigator.locks?.request("blind-relay-voice", () => {
   return new Promise(() => {}); // held until this tab is closed
 });
 
-for (const event of ["pointerdown", "keydown"]) {
-  // Browsers play nothing before the person has touched the page.
-  addEventListener(event, () => wake(), { once: true, capture: true });
-}
+// Browsers play nothing before the person has touched the page, and not everything counts: a finger when it is up
+// again, Esc and Shift never. So each is tried until one does. A click, not the press before it: the hint goes, and
+// what is under a finger must not move.
+for (const event of ["click", "keydown"]) addEventListener(event, () => wake(), { capture: true });
 
-// Not before the finger is up again: what is under it must not move meanwhile.
-for (const event of ["click", "keyup"]) addEventListener(event, () => changed(), { once: true });
+const audible = () => audio?.state === "running";
 
-function wake() {
-  audio ??= new AudioContext();
-  if (audio.state === "suspended") audio.resume();
-  return audio;
+/** Resolves once the page may be heard; before the person's first touch that counts, never. */
+async function wake() {
+  if (audio === null) {
+    if (navigator.userActivation?.hasBeenActive === false) return; // the browser would only warn
+    audio = new AudioContext();
+    audio.addEventListener("statechange", () => changed());
+  }
+  if (!audible()) await audio.resume();
 }
 
 export const soundOn = () => localStorage.getItem(SOUND) !== "off";
@@ -32,7 +35,7 @@ export const notifyOn = () =>
 
 export function setSound(on) {
   localStorage.setItem(SOUND, on ? "on" : "off");
-  if (on) chime("request", true);
+  if (on) wake().then(() => chime("request", true));
   changed();
 }
 
@@ -45,7 +48,7 @@ export function watchAttention(callback) {
 export function missing() {
   if (!soundOn()) {
     if (!isPutAway("sound")) return "sound";
-  } else if (audio === null) return "touch";
+  } else if (!audible()) return "touch";
   if (!("Notification" in window) || notifyOn()) return null;
   const why = Notification.permission === "denied" ? "denied" : "notify";
   return isPutAway(why) ? null : why;
@@ -77,7 +80,7 @@ const TUNES = {
 /** A short tune; silent where the person switched it off or has not touched the page yet. */
 export function chime(tune, always = false) {
   if (!always && (!leads || !soundOn())) return;
-  if (audio === null || audio.state !== "running") return;
+  if (!audible()) return;
   for (const [pitch, after] of TUNES[tune] ?? TUNES.other) {
     const start = audio.currentTime + after;
     const tone = new OscillatorNode(audio, { type: "sine", frequency: pitch });

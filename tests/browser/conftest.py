@@ -33,7 +33,7 @@ async def browser() -> AsyncIterator[Browser]:
         started = await playwright.chromium.launch(
             executable_path=CHROMIUM,
             chromium_sandbox=os.geteuid() != 0,
-            args=["--autoplay-policy=user-gesture-required"],
+            args=["--autoplay-policy=document-user-activation-required"],
         )
         yield started
         await started.close()

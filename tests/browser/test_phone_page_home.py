@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, CDPSession, expect
 
 from handset_client.effects import End, Ending, Notice, NoticeKind, Progress, Step
 from handset_client.preferences import Preferences, Theme
 from handset_client.wording import Language
 from protocol.identifiers import parse_reader_id
-from tests.browser.desk import HISTORY, NARROW, TEXTS, WIDE, Desk, Tab, desk, payment_id, request_of
+from tests.browser.desk import HISTORY, NARROW, PATIENCE, TEXTS, WIDE, Desk, Tab, desk, payment_id, request_of
 
 REQUEST = request_of()
 P1 = REQUEST.payment_id
@@ -175,6 +176,60 @@ async def test_home_says_why_a_request_would_not_call_out(
         await tab.button("Turn on").click()
         await expect(hint).to_have_count(0)
         await tab.check()
+
+
+class Onlooker:
+    """Looks at a page without touching it: what Playwright itself evaluates is a gesture, for the browser."""
+
+    def __init__(self, session: CDPSession) -> None:
+        self._session = session
+
+    async def value(self, expression: str) -> Any:
+        """What it is now, or comes to be."""
+        how = {"expression": expression, "userGesture": False, "awaitPromise": True, "returnByValue": True}
+        async with asyncio.timeout(PATIENCE / 1000):
+            return (await self._session.send("Runtime.evaluate", how))["result"].get("value")
+
+    async def until(self, condition: str) -> None:
+        """Wait for it, frame by frame."""
+        look = f"const look = () => {condition} ? done() : requestAnimationFrame(look); look();"
+        await self.value(f"new Promise(done => {{ {look} }})")
+
+
+@pytest.mark.parametrize("first", ["tap", "mouse", "a", "Escape", "Shift"])
+async def test_home_asks_for_a_touch_until_the_page_can_be_heard(browser: Browser, first: str) -> None:
+    hint = "document.querySelector('.hint p')?.innerText"
+    async with desk(browser) as place:
+        window = await place.window(NARROW, has_touch=True)
+        await window.add_init_script(
+            """window.voices = []; window.heard = 0;
+            window.AudioContext = class extends AudioContext { constructor() { voices.push(super()); } };
+            const start = OscillatorNode.prototype.start;
+            OscillatorNode.prototype.start = function (...at) { heard += 1; start.apply(this, at); };"""
+        )
+        tab = await place.tab(window)
+        page = Onlooker(await window.new_cdp_session(tab.page))
+        await page.until(f"{hint} !== undefined")
+        assert await page.value(hint) == TEXTS["hint_touch"]
+        box = await page.value("document.querySelector('.hint p').getBoundingClientRect().toJSON()")
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        match first:
+            case "tap":
+                await tab.page.touchscreen.tap(*middle)
+            case "mouse":
+                await tab.page.mouse.click(*middle)
+            case _:
+                await tab.page.keyboard.press(first)
+        if first in ("Escape", "Shift"):  # no touch, for a browser
+            assert await page.value(hint) == TEXTS["hint_touch"]
+            await tab.page.touchscreen.tap(*middle)
+        await page.until(f"{hint} !== {json.dumps(TEXTS['hint_touch'])}")
+        assert await page.value("voices.map(each => each.state)") == ["running"]
+        ask(place)
+        await page.until("heard >= 4")
+        place.screen.finish(Ending(REQUEST, End.COMPLETED, None, "1111"))
+        await page.until("heard >= 6")
+        assert tab.complaints == []
 
 
 async def test_a_hint_that_was_put_away_stays_away(browser: Browser) -> None:
