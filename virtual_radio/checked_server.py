@@ -58,9 +58,13 @@ class CheckedServer(Server):
         Bumble handles a write in a task of its own. On a link that went down meanwhile it would subscribe the
         dead connection for good, and every value would go out twice to whoever comes next by the same handle.
         """
-        if isinstance(bearer, Connection) and self.device.connections.get(bearer.handle) is not bearer:
-            return
-        super().write_cccd(bearer, characteristic, value)
+        if not self._is_gone(bearer):
+            super().write_cccd(bearer, characteristic, value)
+
+    def send_gatt_pdu(self, bearer: att.Bearer, pdu: bytes) -> None:
+        """Send to whoever is still there: the next link may have the same handle."""
+        if not self._is_gone(bearer):
+            super().send_gatt_pdu(bearer, pdu)
 
     def notify_now(self, characteristic: Characteristic[bytes], value: bytes) -> None:
         """Notify every subscriber before returning, so that notifications keep their order."""
@@ -70,6 +74,9 @@ class CheckedServer(Server):
                     attribute_handle=characteristic.handle, attribute_value=value[: bearer.att_mtu - _HEADER]
                 )
                 self.send_gatt_pdu(bearer, bytes(pdu))
+
+    def _is_gone(self, bearer: att.Bearer) -> bool:
+        return isinstance(bearer, Connection) and self.device.connections.get(bearer.handle) is not bearer
 
     def _check(self, handle: int, offered: Characteristic.Properties, error: int) -> None:
         attribute = self.get_attribute(handle)

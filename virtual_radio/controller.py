@@ -18,6 +18,11 @@ class RadioController(Controller):
         super().__init__(name, link=link, public_address=address)
         self.le_acl_data_packet_length = LINK_LAYER_PAYLOAD
 
+    def on_hci_acl_data_packet(self, packet: hci.HCI_AclDataPacket) -> None:
+        """Drop what is for a link that went down, of which the host has not heard yet."""
+        if self.find_connection_by_handle(packet.connection_handle) is not None:
+            super().on_hci_acl_data_packet(packet)
+
     def on_hci_le_create_connection_cancel_command(
         self, command: hci.HCI_LE_Create_Connection_Cancel_Command
     ) -> hci.HCI_StatusReturnParameters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -232,8 +233,23 @@ async def test_a_write_under_way_when_the_link_is_cut_fails(
         await writing
 
 
+async def test_a_link_may_be_cut_at_any_turn_of_the_loop_and_the_log_stays_quiet(
+    ether: Ether, reader: Reader, phone: Device, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    for turns in range(12):
+        handset = await connect(phone)
+        writing = asyncio.create_task(handset.client.write_gatt_char(gatt.KEY_UUID, b"x", response=True))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ether.cut()
+        with suppress(BleakError):
+            await writing
+        await handset.gone.wait()
+    assert caplog.messages == []
+
+
 async def test_a_subscription_under_way_when_the_link_is_cut_leaves_nobody_subscribed(
-    ether: Ether, reader: Reader, phone: Device, connect: Connect
+    ether: Ether, reader: Reader, phone: Device, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     handset = await connect(phone)
     server: Any = reader.server._device.gatt_server
@@ -254,6 +270,7 @@ async def test_a_subscription_under_way_when_the_link_is_cut_leaves_nobody_subsc
     reader.notify(b"once")
     reader.notify(b"then")
     assert [await again.notified.get(), await again.notified.get()] == [b"once", b"then"]
+    assert caplog.messages == []  # nor is the answer said to be for nobody
 
 
 async def test_out_of_range_nothing_is_heard(
