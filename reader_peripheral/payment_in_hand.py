@@ -67,7 +67,8 @@ class Payment:
 
     def owed(self) -> OwedOutcome:
         """What to keep when this payment is left without an outcome."""
-        return OwedOutcome(self.digest, self.bill, tuple(self.sent), self.unanswered)
+        past = self.card_envelope is None  # no swipe: it says nothing about the payment before
+        return OwedOutcome(self.digest, self.bill, tuple(self.sent), self.unanswered, past)
 
     def take_pin_request(self, request: PinRequest, reference: Digest) -> bool:
         """Take a request that answers just what this reader sent; False when it is bound to anything else."""

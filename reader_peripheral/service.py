@@ -114,7 +114,7 @@ class ReaderService:
         except BaseException:
             await self.stop()
             raise
-        self._do(self._session.opening())
+        self._do(self._session.opening(self._now()))
 
     async def stop(self) -> None:
         """Hang up, wipe, give the devices back."""

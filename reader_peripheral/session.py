@@ -20,7 +20,6 @@ from protocol.messages import (
     ReaderHello,
     Refusal,
     RefusalReason,
-    Verdict,
 )
 from protocol.signing import Signer, digest
 from protocol.track_data import TrackFault
@@ -72,7 +71,8 @@ class Session:
         self._payment: Payment | None = None
         self._owed = OwedOutcomes(owed)
         self._kept = self._owed.records
-        self._result: tuple[screens.Bill, Outcome] | None = None
+        self._result: OwedOutcome | None = None
+        self._shown: Digest | None = None  # the offer of the payment that the display tells of
         self._status = Status.IDLE
         self._refusals_left = MOST_REFUSALS
         self._rejected: Digest | None = None
@@ -86,13 +86,13 @@ class Session:
 
     @property
     def owed(self) -> tuple[OwedOutcome, ...]:
-        """Payments without an outcome, oldest first, the one in hand last: what must survive a restart."""
+        """Payments whose outcome has not come or not been read, in hand last: what must survive a restart."""
         in_hand = (self._payment.owed(),) if self._payment and self._payment.sent else ()
         return (*self._owed.records, *in_hand)
 
-    def opening(self) -> list[fx.Effects]:
-        """What to show when the reader is switched on: perhaps what was unknown when it went off."""
-        return self._ready()
+    def opening(self, now: float) -> list[fx.Effects]:
+        """What to show when the reader is switched on: perhaps what had not been read when it went off."""
+        return self._ready(now)
 
     def session_started(self, nonce: Nonce, now: float) -> list[fx.Effects]:
         """A phone opened a new session. `nonce`: 16 fresh random bytes, good for one offer."""
@@ -158,17 +158,15 @@ class Session:
             outcome = self._issuer.open(signed, Outcome)
         except PeerError as problem:
             return [fx.Note(f"refused an outcome: {problem}")]
-        record, event = self._owed.find(outcome.offer), Event.EARLIER_OUTCOME
+        record = self._owed.find(outcome.offer)
+        event = Event.PAST_OUTCOME if record is not None and record.past else Event.EARLIER_OUTCOME
         if self._payment is not None and outcome.offer == self._payment.digest:
             record, event = self._payment.owed(), Event.OUTCOME
-        elif outcome.offer in self._owed.past:
-            event = Event.PAST_OUTCOME
-        if record is None:
+        if record is None or record.outcome is not None:
             return [fx.Note("dropped an outcome: no payment of this reader waits for it")]
         if not record.accepts(outcome):
             return [fx.Note("refused an outcome: it does not answer what this reader sent")]
-        self._result = (record.bill, outcome)
-        self._owed.settle(outcome.offer)
+        self._result = self._owed.take(record, outcome)
         effects = self._step(event, now)
         self._result = None
         return effects
@@ -275,14 +273,12 @@ class Session:
             case Effect.SEND_CARD:
                 payment = self._in_hand()
                 sent = self._send(payment.card_message(self._sealed), now)
-                payment.card_envelope, self._sealed = payment.sent[-1], b""
-                payment.unanswered = True
+                payment.card_envelope, self._sealed, payment.unanswered = payment.sent[-1], b"", True
                 return sent
             case Effect.SEND_PIN:
                 payment = self._in_hand()
                 sent = self._send(payment.pin_message(self._sealed), now)
-                payment.pin_envelope, self._sealed = payment.sent[-1], b""
-                payment.unanswered = True
+                payment.pin_envelope, self._sealed, payment.unanswered = payment.sent[-1], b"", True
                 return sent
             case _ if effect in _PLAIN:
                 return [_PLAIN[effect]]
@@ -320,6 +316,9 @@ class Session:
             case Effect.OWE_OUTCOME:
                 if self._in_hand().sent:
                     self._owed.add(self._in_hand().owed())
+            case Effect.CLOSE:
+                if self._shown is not None:
+                    self._owed.close(self._shown)
             case Effect.FORGET_SESSION:
                 self._nonce = None
                 self._alarms.clear(Alarm.RESUME)
@@ -334,23 +333,36 @@ class Session:
     def _show(self, effect: Effect, event: Event, now: float) -> list[fx.Effects]:
         """Effects that change the display and, with it, what the phone is told."""
         match effect:
-            case Effect.SHOW_IDLE | Effect.SHOW_READY:
-                if effect is Effect.SHOW_IDLE and self._status is Status.UNKNOWN_OUTCOME:
-                    self._owed.have_been_read()  # the person closes what is on the display, and that alone
-                return self._ready()
-            case Effect.SHOW_RESULT | Effect.SHOW_ENDED:
+            case Effect.SHOW_READY:
+                return self._ready(now)
+            case Effect.SHOW_RESULT:
+                if self._result is None:
+                    raise AssertionError("a result is shown after an outcome only")
+                return self._tell(self._result, now)
+            case Effect.SHOW_ENDED:
                 self._let_read(now)
-        is_result = effect is Effect.SHOW_RESULT
-        return self._say(*self._result_screen() if is_result else self._in_hand().screen(effect, event))
+        self._shown = self._in_hand().digest
+        return self._say(*self._in_hand().screen(effect, event))
+
+    def _ready(self, now: float) -> list[fx.Effects]:
+        """First what the person has not read: no phone can hide it behind an offer for good."""
+        if self._owed.unread is not None:
+            return self._tell(self._owed.unread, now)
+        self._shown = None
+        self._alarms.clear(Alarm.RESULT)
+        return self._say(screens.Idle(), Status.IDLE)
+
+    def _tell(self, record: OwedOutcome, now: float) -> list[fx.Effects]:
+        """A result for its full time, whatever stood before it meanwhile; 'unknown' until it is closed."""
+        self._shown = record.offer
+        if record.outcome is None:
+            self._alarms.clear(Alarm.RESULT)
+        else:
+            self._let_read(now)
+        return self._say(*record.screen())
 
     def _let_read(self, now: float) -> None:
         self._alarms.set(Alarm.RESULT, now + self._limits.result_seconds, Event.RESULT_TIME_UP)
-
-    def _ready(self) -> list[fx.Effects]:
-        self._alarms.clear(Alarm.RESULT)
-        if self._owed.unknown is not None:
-            return self._say(screens.Unknown(self._owed.unknown), Status.UNKNOWN_OUTCOME)
-        return self._say(screens.Idle(), Status.IDLE)
 
     def _say(self, screen: screens.Screen, status: Status) -> list[fx.Effects]:
         """A screen, and the status when it is another: told once a digit, it would count them."""
@@ -358,14 +370,6 @@ class Session:
             return [fx.Show(screen)]
         self._status = status
         return [fx.Show(screen), fx.TellStatus(status)]
-
-    def _result_screen(self) -> tuple[screens.Screen, Status]:
-        if self._result is None:
-            raise AssertionError("a result is shown after an outcome only")
-        bill, outcome = self._result
-        if outcome.verdict is Verdict.APPROVED:
-            return screens.Approved(bill), Status.APPROVED
-        return screens.NotSettled(bill, outcome.reason), Status.NOT_SETTLED
 
     def _greet(self) -> list[fx.Effects]:
         if self._nonce is None:

@@ -41,7 +41,7 @@ class Event(Enum):
     PIN_REQUESTED = "pin_requested"
     OUTCOME = "outcome"  # of the payment in hand, verified
     EARLIER_OUTCOME = "earlier_outcome"  # of a payment left without one, verified
-    PAST_OUTCOME = "past_outcome"  # likewise, and the person has swiped for another payment since
+    PAST_OUTCOME = "past_outcome"  # likewise, and it is not the one that the person swiped for last
     CARD_READ = "card_read"
     SWIPE_BAD = "swipe_bad"
     SWIPE_BAD_LAST = "swipe_bad_last"
@@ -70,7 +70,6 @@ class Effect(Enum):
     ARM_SWIPER = "arm_swiper"
     DISARM_SWIPER = "disarm_swiper"
     SHOW_READY = "show_ready"
-    SHOW_IDLE = "show_idle"
     SHOW_OFFER = "show_offer"
     SHOW_BAD_SWIPE = "show_bad_swipe"
     SHOW_WORKING = "show_working"
@@ -93,6 +92,7 @@ class Effect(Enum):
     AWAIT_RETURN = "await_return"
     RETURNED = "returned"
     OWE_OUTCOME = "owe_outcome"
+    CLOSE = "close"  # what is on the display has been read
     FORGET_PAYMENT = "forget_payment"
     FORGET_SESSION = "forget_session"
 
@@ -116,6 +116,8 @@ _INSIDE = (S.SEALING_CARD, S.SEALING_PIN)
 
 # The swipe and the PIN stop being wanted, whatever comes next. Both are harmless where neither was.
 _STOP_INPUT = (F.DISARM_SWIPER, F.END_PIN_ENTRY)
+# What is on the display has been read: next what has not been, or 'ready'.
+_READ = (F.CLOSE, F.SHOW_READY)
 
 
 def _go(state: State, *effects: Effect) -> Move[State, Effect]:
@@ -131,10 +133,8 @@ def _link_rows() -> _Row:
     for state in _RESTING:
         rows[state, E.LINK_LOST] = _go(state)
         rows[state, E.LINK_RESUMED] = _go(state)
-    rows[S.IDLE, E.SESSION_STARTED] = _go(S.GREETED, F.GREET, F.SHOW_READY)
-    # The result of the payment before stays on the display until its time is up or an offer replaces it.
-    rows[S.SHOWING_RESULT, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
-    rows[S.OUTCOME_UNKNOWN, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
+        # What the display says of the payment before stays until it is read or an offer stands before it.
+        rows[state, E.SESSION_STARTED] = _go(S.GREETED, F.GREET)
     rows[S.GREETED, E.SESSION_STARTED] = _go(S.GREETED, F.RETURNED, F.GREET)
     rows[S.GREETED, E.SESSION_OVER] = _go(S.IDLE, F.FORGET_SESSION)
 
@@ -168,7 +168,7 @@ def _issuer_rows() -> _Row:
         if state is not S.GREETED:
             rows[state, E.OUTCOME] = _go(S.SHOWING_RESULT, *_STOP_INPUT, F.SHOW_RESULT, F.FORGET_PAYMENT)
     for state in (S.AWAITING_SWIPE, S.REFUSED):
-        rows[state, E.EARLIER_OUTCOME] = _go(state)  # it is taken; the payment in hand keeps the display
+        rows[state, E.EARLIER_OUTCOME] = _go(state)  # the payment in hand keeps the display until it is over
     rows[S.GREETED, E.EARLIER_OUTCOME] = _go(S.GREETED, F.SHOW_RESULT)
     for state in _RESTING:
         rows[state, E.EARLIER_OUTCOME] = _go(S.SHOWING_RESULT, F.SHOW_RESULT)
@@ -222,14 +222,15 @@ def _ending_rows() -> _Row:
             S.OUTCOME_UNKNOWN, F.SHOW_UNKNOWN, F.OWE_OUTCOME, F.FORGET_PAYMENT
         ),
         (S.REFUSED, E.ANSWER_TIME_UP): _go(S.SHOWING_RESULT, F.SHOW_ENDED, F.OWE_OUTCOME, F.FORGET_PAYMENT),
-        (S.SHOWING_RESULT, E.RESULT_TIME_UP): _go(S.IDLE, F.SHOW_READY),
-        (S.SHOWING_RESULT, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_READY),
-        # A phone may come, or come and go, while the result is still on the display.
-        (S.IDLE, E.RESULT_TIME_UP): _go(S.IDLE, F.SHOW_READY),
-        (S.IDLE, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_IDLE),
-        (S.GREETED, E.RESULT_TIME_UP): _go(S.GREETED, F.SHOW_READY),
-        (S.GREETED, E.USER_CONFIRMED): _go(S.GREETED, F.SHOW_IDLE),
-        (S.OUTCOME_UNKNOWN, E.USER_CONFIRMED): _go(S.IDLE, F.SHOW_IDLE),
+        (S.SHOWING_RESULT, E.RESULT_TIME_UP): _go(S.IDLE, *_READ),
+        (S.SHOWING_RESULT, E.USER_CONFIRMED): _go(S.IDLE, *_READ),
+        # A phone may come, or come and go, while the result is still on the display. Another's offer may have
+        # stood before it: then it is shown in these states.
+        (S.IDLE, E.RESULT_TIME_UP): _go(S.IDLE, *_READ),
+        (S.IDLE, E.USER_CONFIRMED): _go(S.IDLE, *_READ),
+        (S.GREETED, E.RESULT_TIME_UP): _go(S.GREETED, *_READ),
+        (S.GREETED, E.USER_CONFIRMED): _go(S.GREETED, *_READ),
+        (S.OUTCOME_UNKNOWN, E.USER_CONFIRMED): _go(S.IDLE, *_READ),
     }
 
 

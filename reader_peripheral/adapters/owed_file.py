@@ -1,4 +1,4 @@
-"""The payments that wait for an outcome, in a file: hashes and the display's words, nothing of the card."""
+"""What is owed to the person, in a file: hashes, the display's words, outcomes; nothing of the card."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import logging
 from pathlib import Path
 
-from protocol.errors import InputError
+from protocol.errors import InputError, MessageError
 from protocol.identifiers import DIGEST_SIZE, Digest
-from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER
+from protocol.messages import LONGEST_MERCHANT_NAME, LONGEST_ORDER, Outcome
 from protocol.money import Money, currency
 from protocol.text import check_shown_text
 from reader_peripheral.adapters.private_files import (
@@ -43,7 +43,7 @@ class OwedFile:
             return ()
         except json.JSONDecodeError as problem:
             line = problem.lineno
-        except (ValueError, RecursionError):  # InputError is a ValueError
+        except (ValueError, MessageError, RecursionError):  # InputError is a ValueError
             line = 1
         log.error(
             "%s, line %d: this file is damaged and left out. If a payment waited for its result, ask the"
@@ -63,6 +63,8 @@ def _item(record: OwedOutcome) -> dict[str, object]:
         "offer": record.offer.hex(),
         "sent": [message.hex() for message in record.sent],
         "unknown": record.unknown,
+        "past": record.past,
+        "outcome": record.outcome and record.outcome.encode().hex(),
         "merchant": record.bill.merchant,
         "minor": record.bill.amount.minor,
         "currency": record.bill.amount.currency.code,
@@ -86,8 +88,21 @@ def _record(item: dict[str, object]) -> OwedOutcome:
                 Money(minor, currency(code)),
                 check_shown_text(order, LONGEST_ORDER, "order"),
             )
-            return OwedOutcome(_digest(offer), bill, tuple(_digest(message) for message in sent), unknown)
+            return OwedOutcome(
+                _digest(offer),
+                bill,
+                tuple(_digest(message) for message in sent),
+                unknown,
+                # Versions that did not write these could not say: what may be misleading is not shown.
+                past=bool(item.get("past", not unknown)),
+                outcome=_outcome(item.get("outcome")),
+            )
     raise InputError("damaged", "not a payment that waits for an outcome")
+
+
+def _outcome(text: object) -> Outcome | None:
+    """It was verified when it came."""
+    return Outcome.decode(bytes.fromhex(text)) if isinstance(text, str) else None
 
 
 def _digest(text: object) -> Digest:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from protocol.identifiers import Digest
-from protocol.messages import MessageType, Outcome
+from protocol.messages import MessageType, Outcome, Verdict
 from protocol.sealing import seal_card, seal_pin
 from reader_peripheral import effects as fx
 from reader_peripheral import screens
@@ -34,7 +34,7 @@ _NOW = 0.0
 class Fact:
     """Something that a person did or saw at this reader."""
 
-    what: str  # swiped, typed, mistyped, approved, not settled, leaked
+    what: str  # swiped, typed, mistyped, approved, not settled, leaked, misplaced, hidden
     offer: Digest
     bill: Bill | None = None
     card: str = ""
@@ -53,12 +53,16 @@ class ReaderInHand:
     boots: int = 0
     past: frozenset[Digest] = frozenset()
     """Offers left without an outcome when the person swiped for another."""
+    unread: Digest | None = None
+    """The offer of which a person saw 'unknown' or was due to see 'approved', and has not read the end."""
+    shown: Digest | None = None
+    """The offer whose end is on the display."""
 
     @classmethod
     def new(cls) -> ReaderInHand:
         """Switched on for the first time."""
         session = _session(())
-        return cls(session, _last_screen(session.opening(), screens.Idle()))
+        return cls(session, _last_screen(session.opening(_NOW), screens.Idle()))
 
     def copied(self) -> ReaderInHand:
         """The same, to be spoilt."""
@@ -67,7 +71,6 @@ class ReaderInHand:
             session._payment = replace(session._payment, sent=list(session._payment.sent))
         owed = session._owed
         session._owed = OwedOutcomes(owed.records)
-        session._owed.past = owed.past
         session._alarms = copy.copy(session._alarms)
         session._alarms._set = dict(session._alarms._set)
         # More than a phone can have: refusals without end, since each new session gives them anew.
@@ -99,8 +102,11 @@ class ReaderInHand:
             session._nonce,
             in_hand,
             session._owed.records,
-            session._owed.past & {record.offer for record in session._owed.records},
+            # Only what could be closed: a payment in hand ends with words of its own.
+            payment is None and session._owed.find(session._shown or b"") is not None and session._shown,
             self.past & {record.offer for record in session._owed.records},
+            self.unread,
+            payment is None and self.shown == self.unread,
             alarms,
             seen,
             self.sessions,
@@ -119,13 +125,25 @@ class ReaderInHand:
         return self._do(lambda: self.session.session_started(town.nonce(self.sessions), _NOW))
 
     def message(self, kind: MessageType, signed: bytes) -> Happened:
-        told = Outcome.decode(inside(signed)).offer if kind is MessageType.OUTCOME else None
-        return self._do(lambda: self.session.message(kind, signed, _NOW), told)
+        outcome = Outcome.decode(inside(signed)) if kind is MessageType.OUTCOME else None
+        before = self._without_outcome()
+        happened = self._do(
+            lambda: self.session.message(kind, signed, _NOW), outcome.offer if outcome else None
+        )
+        if outcome is not None and outcome.verdict is Verdict.APPROVED:
+            taken = before - self._without_outcome() - self.past
+            self.unread = outcome.offer if outcome.offer in taken else self.unread
+        return happened
+
+    def _without_outcome(self) -> frozenset[Digest]:
+        return frozenset(record.offer for record in self.session.owed if record.outcome is None)
 
     def alarm(self, alarm: Alarm) -> Happened:
         running = self.session._alarms._set
         for each, (_, event) in list(running.items()):
             running[each] = (_NOW if each is alarm else _LATER, event)
+        if alarm is Alarm.RESULT:
+            self._read()
         return self._do(lambda: self.session.handle_timer(_NOW))
 
     def session_over(self) -> Happened:
@@ -140,14 +158,20 @@ class ReaderInHand:
     def person_has_read(self) -> Happened:
         if self.session.state is State.ENTERING_PIN:
             return [], []
+        self._read()
         return self._do(lambda: self.session.enter_typed(_NOW))
+
+    def _read(self) -> None:
+        """What the display says has been there for its full time, or is closed."""
+        if self.shown == self.unread:
+            self.unread = None
 
     def power_cut(self) -> Happened:
         """Off and on again: what was owed is kept, all else is gone."""
         self.boots += 1
         session = _session(self.session.owed)
         self.session = session
-        return self._do(session.opening)
+        return self._do(lambda: session.opening(_NOW))
 
     def swipe(self, card: Plastic, bill: Bill | None = None) -> Happened:
         """`bill`: what the person takes it to be for, where that is not what the display says."""
@@ -182,17 +206,13 @@ class ReaderInHand:
                     sent.append((kind, payload))
                 case fx.Show(screen=screen):
                     self.screen = screen
-                    if isinstance(screen, screens.Approved | screens.NotSettled):
-                        about = told if told is not None else payment and payment.digest
-                        assert about is not None
-                        name = "approved" if isinstance(screen, screens.Approved) else "not settled"
-                        facts.append(Fact(name, about))
-                        if about in self.past:
-                            facts.append(Fact("misplaced", about))
+                    about = told if told is not None else payment and payment.digest
+                    facts += self._seen(screen, about)
                 case fx.SealCard(public_key=key, info=info):
                     assert card is not None
                     assert payment is not None
                     self.past = frozenset(record.offer for record in self.session.owed) - {payment.digest}
+                    self.unread = None
                     facts.append(Fact("swiped", payment.digest, bill or _shown_bill(self.screen), card.name))
                     if key == town.CROOKS_PAYMENT_KEY.public_key:
                         facts.append(Fact("leaked", payment.digest, None, card.name))
@@ -205,6 +225,26 @@ class ReaderInHand:
                     pin = card.pin_plaintext(None if right else town.WRONG_PIN)
                     queue += self.session.pin_sealed(sealed(seal_pin, key, pin, info), _NOW)
         return sent, facts
+
+    def _seen(self, screen: Screen, about: Digest | None) -> list[Fact]:
+        """`about`: the payment that is in hand, or whose outcome came; else it is one that was kept."""
+        facts: list[Fact] = []
+        self.shown = None
+        match screen:
+            case screens.Approved() | screens.NotSettled():
+                kept = next((each.offer for each in self.session.owed if each.bill == screen.bill), None)
+                if about is not None:  # or it is shown once more, since it has not been read
+                    name = "approved" if isinstance(screen, screens.Approved) else "not settled"
+                    facts.append(Fact(name, about))
+                self.shown = about or kept
+                if self.shown in self.past:
+                    facts.append(Fact("misplaced", self.shown))
+            case screens.Unknown():
+                kept = next(each.offer for each in self.session.owed if each.bill == screen.bill)
+                self.shown = self.unread = kept
+            case screens.Idle() if self.unread is not None:
+                facts.append(Fact("hidden", self.unread))
+        return facts
 
 
 def _session(owed: tuple[OwedOutcome, ...]) -> Session:

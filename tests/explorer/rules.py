@@ -54,6 +54,8 @@ def broken_rule(history: Iterable[Fact], asked_of: Mapping[Digest, CardholderId]
             return "the reader says 'approved' twice for one payment"
     for _ in by_name.get("misplaced", ()):
         return "the result of one payment is shown when the person has swiped for another since"
+    for _ in by_name.get("hidden", ()):
+        return "the display is ready for the next payment, and 'unknown' or 'approved' has not been read"
     tries = Counter(f.card for f in by_name.get("try used", Counter()).elements())
     typed = Counter(f.card for f in _elements(by_name, "typed")) + Counter(
         f.card for f in _elements(by_name, "mistyped")

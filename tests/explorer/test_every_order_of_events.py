@@ -28,7 +28,7 @@ WORLDS = {
 ATTACKS = [
     (weakened.OFFER_UNSIGNED, SMALL, "sealed to the crook's own key"),
     (weakened.NO_AMOUNT, Bounds(asked=(DEAR_TEA,), stops=False), "confirmed 0 times and settled 1 times"),
-    (weakened.NO_NONCE, SMALL, "one offer takes two swipes"),
+    (weakened.NO_NONCE, SMALL, "'not settled', and it is settled"),
     (weakened.READER_UNVERIFIED, SMALL, "her second card, confirmed 0 times and settled 1 times"),
     (weakened.PIN_UNBOUND, SMALL, "'not settled', and it is settled"),
     (weakened.ORDER_HIDDEN, Bounds(asked=(GOLD,), stops=False), "'1 gift card' settles with her first card"),
@@ -36,6 +36,8 @@ ATTACKS = [
     (weakened.CARD_UNTIED, Bounds(asked=(CROOKS_TEA,), stops=False), "her second card, confirmed 0 times"),
     (weakened.OUTCOME_UNSIGNED, SMALL, "'approved', and nothing is settled"),
     (weakened.PAST_SHOWN, TWO_ORDERS, "when the person has swiped for another since"),
+    (weakened.RESULT_LOST, TWO_ORDERS, "'unknown' or 'approved' has not been read"),
+    (weakened.UNKNOWN_LOST, TWO_ORDERS, "'unknown' or 'approved' has not been read"),
 ]
 
 

@@ -12,7 +12,7 @@ WHAT_TO_DO = "see `identity` and `copied` in tests/explorer: does the future dep
 
 
 def test_the_readers_memory() -> None:
-    known = {"state", "nonce", "payment", "owed", "alarms"}  # what tells two memories apart
+    known = {"state", "nonce", "payment", "owed", "alarms", "shown"}  # what tells two memories apart
     derived_or_fixed = {"key", "reader_id", "issuer", "limits", "kept", "status"}
     within_one_event = {"result", "sealed", "rejected", "refusals_left"}
     held = {name.removeprefix("_") for name in vars(ReaderInHand.new().session)}

@@ -16,9 +16,10 @@ from protocol.messages import KeyOffer, Message, Outcome, PinEnvelope, ReaderEnr
 from protocol.money import Money
 from reader_peripheral import session
 from reader_peripheral.issuer_words import IssuerWords, NotBelievedError
+from reader_peripheral.owed_outcomes import OwedOutcome, OwedOutcomes
 from reader_peripheral.payment_in_hand import Payment
 from reader_peripheral.screens import Bill
-from reader_peripheral.transitions import TABLE, Event, State
+from reader_peripheral.transitions import TABLE, Effect, Event, State
 from tests.explorer import town
 from tests.explorer.bounds import Weakness
 from tests.explorer.crypto_once import inside
@@ -116,6 +117,23 @@ def _late_results_shown() -> AbstractContextManager[object]:
     return patch.object(session, "TABLE", replace(TABLE, moves={**TABLE.moves, **shown}))
 
 
+# -- a display from which any offer takes what is on it
+
+
+def _gone_when_taken(self: OwedOutcomes, record: OwedOutcome, outcome: Outcome) -> OwedOutcome:
+    self._records.pop(record.offer, None)
+    return replace(record, unknown=False, outcome=outcome)
+
+
+_real_offer = session.Session._keep
+
+
+def _closed_by_an_offer(self: session.Session, effect: Effect, now: float) -> Any:
+    if effect is Effect.TAKE_OFFER and self._shown is not None:
+        self._owed.close(self._shown)
+    return _real_offer(self, effect, now)
+
+
 OFFER_UNSIGNED = Weakness("the offer is not signed", lambda: patch.object(IssuerWords, "open", _any_offer))
 NO_AMOUNT = Weakness(
     "the offer does not hold the amount",
@@ -152,6 +170,14 @@ OUTCOME_UNSIGNED = Weakness(
     "the outcome is not signed", lambda: patch.object(IssuerWords, "open", _any_outcome)
 )
 PAST_SHOWN = Weakness("a result is shown whatever was swiped for since", _late_results_shown)
+RESULT_LOST = Weakness(
+    "a result that is taken behind an offer is not kept",
+    lambda: patch.object(OwedOutcomes, "take", _gone_when_taken),
+)
+UNKNOWN_LOST = Weakness(
+    "an offer closes what is on the display",
+    lambda: patch.object(session.Session, "_keep", _closed_by_an_offer),
+)
 
 ALL = (
     OFFER_UNSIGNED,
@@ -164,4 +190,6 @@ ALL = (
     CARD_UNTIED,
     OUTCOME_UNSIGNED,
     PAST_SHOWN,
+    RESULT_LOST,
+    UNKNOWN_LOST,
 )

@@ -19,7 +19,7 @@ from tests.explorer.words import in_words
 WORLDS = (
     Bounds(sessions=3, restarts=1, power_cuts=2, cards=(FIRST, SECOND), pin_attempts=3, mistypes=True),
     Bounds(asked=(TEA, CROOKS_TEA), stops=False),
-    Bounds(asked=(TEA, GOLD), stops=False),
+    Bounds(asked=(TEA, GOLD), stops=False, power_cuts=1),
     Bounds(asked=(TEA, GOLD), cards=(FIRST, SECOND), power_cuts=1, restarts=1),
     Bounds(asked=(TEA, GOLD, CROOKS_TEA), stops=False, sessions=3, pin_attempts=2, mistypes=True),
 )

@@ -235,11 +235,22 @@ def test_the_person_cancels_and_the_outcome_still_comes(state: State) -> None:
 
 
 def test_a_refusal_without_an_outcome_is_still_not_settled_and_a_late_outcome_is_taken() -> None:
-    bench = bench_in(State.REFUSED)
+    bench = bench_in(State.ENTERING_PIN)
+    bench.cancel()
     bench.wait()
     assert bench.screen == screens.NotSettled(BILL, NotSettled.REFUSED_USER_CANCELLED)
     bench.bring(bench.refused(reason=NotSettled.CANCELLED_BY_MERCHANT))
     assert bench.screen == screens.NotSettled(BILL, NotSettled.CANCELLED_BY_MERCHANT)
+
+
+def test_a_late_outcome_of_what_was_never_swiped_for_is_taken_and_not_shown() -> None:
+    """The reader has said 'not settled' of it; once more, it could be taken for the payment before."""
+    bench = bench_in(State.REFUSED)
+    bench.wait()
+    bench.wait()
+    bench.bring(bench.refused(reason=NotSettled.CANCELLED_BY_MERCHANT))
+    assert bench.screen == screens.Idle()
+    assert bench.session.owed == ()
 
 
 def test_the_phone_may_cancel_until_the_card_is_sent_and_no_longer() -> None:

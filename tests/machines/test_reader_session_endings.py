@@ -55,6 +55,7 @@ def test_no_outcome_shows_unknown_and_a_later_session_may_bring_it() -> None:
     bench.bring(approval)
     assert bench.screen == screens.Approved(BILL)
     assert bench.state is State.GREETED
+    assert bench.session.owed[0].unread
     bench.wait()
     assert bench.screen == screens.Idle()
     assert bench.session.owed == ()
@@ -240,34 +241,37 @@ def test_what_was_sent_is_kept_before_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "unknown"),
+    ("state", "screen"),
     [
-        (State.AWAITING_SWIPE, None),
-        (State.AWAITING_PIN_REQUEST, True),
-        (State.ENTERING_PIN, False),
-        (State.AWAITING_OUTCOME, True),
-        (State.REFUSED, False),
-        (State.OUTCOME_UNKNOWN, True),
-        (State.SHOWING_RESULT, None),
+        (State.AWAITING_SWIPE, screens.Idle()),
+        (State.AWAITING_PIN_REQUEST, screens.Unknown(BILL)),
+        (State.ENTERING_PIN, screens.Idle()),
+        (State.AWAITING_OUTCOME, screens.Unknown(BILL)),
+        (State.OUTCOME_UNKNOWN, screens.Unknown(BILL)),
+        (State.SHOWING_RESULT, screens.Approved(BILL)),
     ],
     ids=lambda value: value.name if isinstance(value, State) else "",
 )
 def test_a_reader_that_was_unplugged_comes_back_knowing_what_it_owes(
-    state: State, unknown: bool | None
+    state: State, screen: screens.Screen
 ) -> None:
     before = bench_in(state)
     kept = before.all_of(fx.KeepOwed)
     records = kept[-1].records if kept else ()
     assert records == before.session.owed
     after = Bench(owed=records)
-    after.do(after.session.opening())
-    assert after.screen == (screens.Unknown(BILL) if unknown else screens.Idle())
-    if unknown is None:
-        assert records == ()
-        return
+    after.do(after.session.opening(after.now))
+    assert after.screen == screen
     after.greet(OTHER_NONCE)
-    after.bring(before.refused(reason=NotSettled.ISSUER_RESTARTED))
-    assert after.screen == screens.NotSettled(BILL, NotSettled.ISSUER_RESTARTED)
+    if state in (State.AWAITING_SWIPE, State.SHOWING_RESULT):
+        assert len(records) == (state is State.SHOWING_RESULT)
+    else:
+        after.bring(before.refused(reason=NotSettled.ISSUER_RESTARTED))
+        assert after.screen == screens.NotSettled(BILL, NotSettled.ISSUER_RESTARTED)
+    if not records:
+        return
+    after.wait()
+    assert after.screen == screens.Idle()
     assert after.all_of(fx.KeepOwed)[-1].records == ()
 
 
@@ -275,7 +279,7 @@ def test_what_has_been_read_is_not_shown_again_after_a_restart() -> None:
     before = bench_in(State.OUTCOME_UNKNOWN)
     before.do(before.session.enter_typed(before.now))
     after = Bench(owed=before.all_of(fx.KeepOwed)[-1].records)
-    after.do(after.session.opening())
+    after.do(after.session.opening(after.now))
     assert after.screen == screens.Idle()
     after.bring(before.approval())
     assert after.screen == screens.Approved(BILL)
@@ -332,22 +336,47 @@ def test_a_result_is_not_shown_once_the_person_has_swiped_for_another_payment(
     assert OLD_OFFER not in [record.offer for record in bench.session.owed]
 
 
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "in hand"])
+def test_nor_after_the_power_went_meanwhile(settled: bool) -> None:
+    """The newer payment may be in no file any more: what was swiped over says so itself."""
+    before = bench_in(State.AWAITING_PIN_REQUEST, owed=(owed_payment(),))
+    if settled:
+        before.bring(before.refused())
+        before.wait()
+    bench = bench_in(State.IDLE, owed=before.all_of(fx.KeepOwed)[-1].records)
+    bench.do(bench.session.opening(bench.now))
+    screen = bench.screen
+    assert isinstance(screen, screens.Idle if settled else screens.Unknown)
+    bench.bring(bench.approval(offer=OLD_OFFER, last_message=OLD_MESSAGE))
+    assert bench.screen == screen
+    assert OLD_OFFER not in [record.offer for record in bench.session.owed]
+
+
+def test_the_swipe_itself_is_what_makes_a_result_past() -> None:
+    """Whenever the power goes after it: it is in the file before anything is sealed."""
+    bench = bench_in(State.AWAITING_SWIPE, owed=(owed_payment(),))
+    effects = bench.swipe()
+    assert [type(effect) for effect in effects] == [fx.KeepOwed, fx.DisarmSwiper, fx.SealCard]
+    [record] = bench.all_of(fx.KeepOwed)[-1].records
+    assert (record.past, record.unknown) == (True, False)
+
+
 @pytest.mark.parametrize("unknown", [True, False])
 def test_nor_after_a_restart(unknown: bool) -> None:
     newer = dataclasses.replace(newer_payment(), unknown=unknown)
     bench = bench_in(State.IDLE, owed=(dataclasses.replace(owed_payment(), unknown=unknown), newer))
-    bench.do(bench.session.opening())
+    bench.do(bench.session.opening(bench.now))
     bench.bring(bench.refused(offer=OLD_OFFER, last_message=OLD_MESSAGE))
     assert bench.screen == (screens.Unknown(OLD_BILL) if unknown else screens.Idle())
-    assert bench.session.owed == (newer,)
+    assert bench.session.owed == (newer,)  # of a file with two, the newer is the one swiped for last
     bench.bring(bench.approval(offer=NEWER_OFFER, last_message=NEWER_MESSAGE))
     assert bench.screen == screens.Approved(OLD_BILL)
 
 
 def test_after_a_restart_the_unknown_is_shown_though_a_later_payment_was_refused() -> None:
-    refused = dataclasses.replace(newer_payment(), unknown=False)
+    refused = dataclasses.replace(newer_payment(), unknown=False, past=True)
     bench = bench_in(State.IDLE, owed=(owed_payment(), refused))
-    bench.do(bench.session.opening())
+    bench.do(bench.session.opening(bench.now))
     assert bench.screen == screens.Unknown(OLD_BILL)
     bench.bring(bench.approval(offer=OLD_OFFER, last_message=OLD_MESSAGE))
     assert bench.screen == screens.Approved(OLD_BILL)

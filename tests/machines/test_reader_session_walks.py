@@ -36,7 +36,7 @@ class ReaderWalk(RuleBasedStateMachine):
         self.digits = 0
         self.keys: set[bytes] = set()
         self.approved: set[bytes] = set()
-        self.carry_out(self.bench.session.opening())
+        self.carry_out(self.bench.session.opening(self.bench.now))
 
     def carry_out(self, effects: list[fx.Effects]) -> None:
         """What service.py does with effects."""

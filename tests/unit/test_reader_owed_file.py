@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from protocol.identifiers import Digest
+from protocol.messages import NotSettled, Outcome, Verdict
 from reader_peripheral import screens
 from reader_peripheral.adapters.owed_file import OwedFile
 from reader_peripheral.adapters.private_files import (
@@ -22,7 +26,7 @@ from reader_peripheral.owed_outcomes import MOST_OWED, OwedOutcome, OwedOutcomes
 from reader_peripheral.session import Session
 from reader_peripheral.settings import Limits
 from reader_peripheral.transitions import Event
-from tests.machines.reader_bench import ISSUER, ISSUER_ID, OLD_BILL, READER, owed_payment
+from tests.machines.reader_bench import ISSUER, ISSUER_ID, OLD_BILL, OLD_MESSAGE, READER, owed_payment
 from tests.unit.reader_shop import TRACK, Shop
 
 
@@ -63,6 +67,8 @@ def test_a_file_of_another_account_asks_for_sudo(tmp_path: Path, monkeypatch: py
         % ("00" * 32),
         '[{"offer":"%s","sent":[],"unknown":true,"merchant":"m","minor":-1,"currency":"JPY","order":"o"}]'
         % ("00" * 32),
+        '[{"offer":"%s","sent":[],"unknown":true,"merchant":"m","minor":1,"currency":"JPY","order":"o",'
+        '"outcome":"a0"}]' % ("00" * 32),
         '[{"offer":"%s","sent":[3],"unknown":true,"merchant":"m","minor":1,"currency":"JPY","order":"o"}]'
         % ("00" * 32),
     ],
@@ -88,22 +94,62 @@ def test_a_disk_that_is_full_is_said_in_words(tmp_path: Path, monkeypatch: pytes
     assert OwedFile(tmp_path).load() == (owed_payment(),), "the old one is whole"
 
 
-def test_only_the_latest_are_remembered() -> None:
-    owed = OwedOutcomes()
-    for number in range(MOST_OWED + 3):
-        owed.add(OwedOutcome(bytes([number]) * 32, OLD_BILL, (), unknown=number == 0))  # type: ignore[arg-type]
-    # Refusals without end push out one another, and not what the person has yet to be told.
-    assert [record.offer[0] for record in owed.records] == [0, *range(4, MOST_OWED + 3)]
-    owed.have_been_read()
-    owed.add(OwedOutcome(bytes([99]) * 32, OLD_BILL, (), unknown=False))  # type: ignore[arg-type]
-    assert [record.offer[0] for record in owed.records] == [*range(4, MOST_OWED + 3), 99]
+def record(number: int, **changes: bool) -> OwedOutcome:
+    unread = {"unknown": False, "past": True} | changes
+    return OwedOutcome(Digest(bytes([number]) * 32), OLD_BILL, (OLD_MESSAGE,), **unread)
 
 
-def test_when_all_must_be_shown_the_oldest_goes() -> None:
+REFUSED = Outcome(Digest(bytes(32)), None, Verdict.NOT_SETTLED, NotSettled.WRONG_PIN)
+APPROVAL = Outcome(Digest(bytes(32)), OLD_MESSAGE, Verdict.APPROVED, None)
+
+
+@pytest.mark.parametrize("result_is_there", [True, False])
+def test_refusals_without_end_push_out_one_another_and_nothing_unread(result_is_there: bool) -> None:
     owed = OwedOutcomes()
-    for number in range(MOST_OWED + 1):
-        owed.add(OwedOutcome(bytes([number]) * 32, OLD_BILL, (), unknown=True))  # type: ignore[arg-type]
-    assert [record.offer[0] for record in owed.records] == list(range(1, MOST_OWED + 1))
+    owed.add(record(0, unknown=True, past=False))
+    if result_is_there:
+        owed.take(owed.records[0], APPROVAL)
+    for number in range(1, MOST_OWED + 3):
+        owed.add(record(number))
+    assert [each.offer[0] for each in owed.records] == [0, *range(4, MOST_OWED + 3)]
+    owed.close(record(0).offer)
+    owed.add(record(99))
+    assert [each.offer[0] for each in owed.records] == [*range(4, MOST_OWED + 3), 99]
+
+
+def test_one_payment_at_most_is_unread() -> None:
+    owed = OwedOutcomes(record(number, unknown=True, past=False) for number in range(3))
+    assert [(each.unknown, each.past) for each in owed.records] == [(False, True)] * 2 + [(True, False)]
+    owed.take(owed.records[2], APPROVAL)
+    owed.pay_anew()
+    assert owed.unread is None
+    assert [each.offer[0] for each in owed.records] == [0, 1], "who swipes anew has no use for the result"
+    owed.take(owed.records[0], APPROVAL)
+    assert [each.offer[0] for each in owed.records] == [1]
+
+
+def test_what_is_past_and_what_is_unread_are_read_back(tmp_path: Path) -> None:
+    file = OwedFile(tmp_path)
+    kept = (
+        record(1),
+        record(2, past=False),
+        replace(owed_payment(), unknown=False, outcome=APPROVAL),
+        replace(owed_payment(), unknown=False, outcome=REFUSED),
+    )
+    file.keep(kept)
+    assert file.load() == kept
+
+
+def test_a_file_of_an_earlier_version_shows_nothing_that_could_mislead(tmp_path: Path) -> None:
+    """It did not say what was swiped over; what was unknown is still the payment that was swiped for last."""
+    file = OwedFile(tmp_path)
+    file.keep((record(1, past=False), owed_payment()))
+    path = tmp_path / "owed.json"
+    items = json.loads(path.read_text())
+    path.write_text(
+        json.dumps([{k: item[k] for k in item if k not in ("past", "outcome")} for item in items])
+    )
+    assert file.load() == (record(1, past=True), owed_payment())
 
 
 def test_alarms_go_off_in_order_once_and_only_when_due() -> None:
