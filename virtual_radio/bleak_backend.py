@@ -23,6 +23,7 @@ from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.transport.common import TransportLostError
 
 from virtual_radio.joining import JoinedRadio
+from virtual_radio.patient_client import PatientClient
 
 ATT_MTU: Final = 517
 """What BlueZ asks for when it connects."""
@@ -168,6 +169,7 @@ class _Client(BaseBleakClient):
             raise BleakError("failed to connect: the link was lost at once")
         self._connection = connection
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnected)
+        connection.gatt_client = PatientClient(connection)
         self._peer = Peer(connection)
         try:
             if pair:

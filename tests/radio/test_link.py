@@ -248,6 +248,21 @@ async def test_a_link_may_be_cut_at_any_turn_of_the_loop_and_the_log_stays_quiet
     assert caplog.messages == []
 
 
+async def test_a_request_may_be_given_up_at_any_turn_of_the_loop_and_the_log_stays_quiet(
+    reader: Reader, phone: Device, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    for turns in range(12):
+        handset = await connect(phone)
+        writing = asyncio.create_task(handset.client.write_gatt_char(gatt.KEY_UUID, b"x", response=True))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait([writing])
+        await handset.client.disconnect()
+        await handset.gone.wait()
+    assert caplog.messages == []
+
+
 async def test_a_subscription_under_way_when_the_link_is_cut_leaves_nobody_subscribed(
     ether: Ether, reader: Reader, phone: Device, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
