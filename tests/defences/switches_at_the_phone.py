@@ -156,12 +156,16 @@ def at_the_phone() -> Iterator[Switch]:
         (
             session,
             "                self._nonce = None\n                self._alarms.clear(Alarm.RESULT)\n",
-            "                self._nonce = None\n                self._owed.have_been_read()\n",
+            "                self._nonce = None\n                self._owed.pay_anew()\n",
         ),
     )
     yield off(
+        "an offer hides no result",
+        ("reader_peripheral.owed_outcomes", "        if told.past:\n", "        if True:\n"),
+    )
+    yield off(
         "no past result",
-        (session, "elif outcome.offer in self._owed.past:", "elif False:"),
+        (session, "Event.PAST_OUTCOME if record is not None and record.past else ", ""),
         (
             "reader_peripheral.transitions",
             "    for state in (S.AWAITING_SWIPE, S.REFUSED):\n",

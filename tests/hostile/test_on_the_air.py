@@ -31,6 +31,7 @@ from tests.journey.person import OWN_CARD, Person
 from tests.journey.taps import Handed
 from tests.journey.told import assert_all_are_told
 
+ENDINGS = (screens.NotSettled, screens.Approved)
 NONSENSE = {
     "no frame": b"\xff" * 200,
     "a message that is not next": Start(MessageType.OUTCOME, 99, 0, 5, b"hello", True).encode(),
@@ -180,6 +181,32 @@ async def test_pass_yesterdays_result_off_as_todays(tmp_path: Path) -> None:
         await world.person.display.shown.until(lambda _: True, since=seen)
         assert isinstance(world.person.display.shown.entries[seen], screens.Approved)
         assert await world.balances() == (before[0] - PRICE, before[1] + PRICE)
+
+
+async def test_hide_a_result_behind_an_offer_that_nobody_asked_for(tmp_path: Path) -> None:
+    """The person is told that the first payment was made, and not the 'not settled' of the second alone."""
+    short = Limits(answer_seconds=0.4, result_seconds=0.2)
+    async with parties(tmp_path, Times(reader=short)) as world:
+        kept: list[Handed] = []
+
+        def keep(handed: Handed) -> Iterable[Handed]:
+            kept.append(handed)
+            yield replace(handed, data=b"nothing of the kind")
+
+        world.phone.reader_link.outgoing = Hands(MessageType.OUTCOME, keep)
+        assert (await world.pay()).status == "completed"
+        await world.person.display.shown.until(lambda screen: isinstance(screen, screens.Unknown))
+        world.person.card, seen = None, len(world.person.display.shown)
+        await world.ask(order="nothing")
+        await world.until(lambda: world.person.swiper.armed)
+        world.phone.reader_link.inject(kept[0])
+        await world.until(lambda: not any(owed.unknown for owed in world.reader.session.owed))
+        assert isinstance(last_screen(world), screens.Offer)
+        world.person.keypad.cancel()
+        await world.person.display.shown.until(lambda screen: isinstance(screen, screens.Idle), since=seen)
+        told = [screen for screen in world.person.display.shown.entries[seen:] if type(screen) in ENDINGS]
+        assert [type(screen) for screen in told] == list(ENDINGS)
+        assert [screen.bill.order for screen in told] == ["nothing", "2 coffees"]
 
 
 def last_screen(world: Parties) -> screens.Screen:

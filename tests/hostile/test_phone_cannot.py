@@ -23,6 +23,7 @@ from protocol.messages import (
 )
 from protocol.signing import SigningKey, digest, open_message, sign_message
 from reader_peripheral import screens
+from reader_peripheral.ports import Key
 from reader_peripheral.settings import Limits
 from tests.hostile.tricks import (
     FlipsFirst,
@@ -136,6 +137,7 @@ async def test_hide_an_outcome_for_good(tmp_path: Path) -> None:
         assert [owed.bill.order for owed in world.reader.session.owed] == ["2 coffees"]
         world.phone.reader_link.inject(hidden[0])
         await world.person.display.shown.until(lambda screen: isinstance(screen, screens.Approved))
+        world.person.keypad.press(Key.ENTER)
         assert world.reader.session.owed == ()
 
 
@@ -151,6 +153,7 @@ async def test_keep_the_next_program_on_the_phone_from_bringing_a_hidden_outcome
         await honest.start()
         try:
             await world.person.display.shown.until(lambda screen: isinstance(screen, screens.Approved))
+            world.person.keypad.press(Key.ENTER)
             assert world.reader.session.owed == ()
         finally:
             await honest.stop()
@@ -220,8 +223,9 @@ async def test_weigh_or_tie_up_a_balance_with_a_shop_in_league(tmp_path: Path) -
     async with parties(tmp_path, Times(issuer=Deadlines(card=0.5)), nobody_near) as world:
         balance, _ = await world.balances()
         for price in (balance, balance + 1):
+            seen = len(world.person.swiper.arming)
             payment_id = await world.ask(price=price)
-            await world.person.swiper.arming.until(lambda _: True)
+            await world.person.swiper.arming.until(lambda _: True, since=seen)
             held = {account.held for account in await world.issuer.running.storage.balances()}
             assert held == {0}
             assert (await world.outcome(payment_id)).reason == NotSettled.CARD_TIMEOUT

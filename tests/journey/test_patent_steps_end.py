@@ -16,6 +16,7 @@ from issuer_server.seed import UNKNOWN_CARD
 from protocol.identifiers import PaymentId
 from protocol.messages import MessageType, NotSettled
 from reader_peripheral import screens
+from reader_peripheral.ports import Key
 from reader_peripheral.settings import Limits
 from tests.journey.parties import Parties, Times, parties
 from tests.journey.person import OWN_CARD, Person
@@ -46,6 +47,7 @@ async def test_S38_S43_S44_the_phone_hands_the_readers_outcome_over_unread(tmp_p
             if getattr(frame, "kind", None) is MessageType.OUTCOME
         ]
         assert handed.data == frame.data
+        world.person.keypad.press(Key.ENTER)
         assert world.reader.session.owed == ()
 
 
