@@ -92,6 +92,7 @@ TARGETS: dict[str, Target] = {
             "tests/machines/test_reader_session_endings.py",
             "tests/machines/test_reader_session_exact.py",
             "tests/machines/test_reader_session_table.py",
+            "tests/machines/test_reader_session_unread.py",
             "tests/machines/test_reader_session_walks.py",
             "tests/unit/test_transition_table.py",
             "tests/unit/test_reader_owed_file.py",
