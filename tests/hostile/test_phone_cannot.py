@@ -244,4 +244,5 @@ async def test_end_a_payment_with_a_refusal_of_an_offer_that_was_taken(tmp_path:
             MessageType.CARD_ENVELOPE,
             MessageType.PIN_ENVELOPE,
         ]
+        world.person.keypad.press(Key.ENTER)
         assert digest(offer.data) not in [owed.offer for owed in world.reader.session.owed]
