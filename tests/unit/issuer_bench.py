@@ -28,6 +28,7 @@ from issuer_server.enrolments import secret_digest
 from issuer_server.handset_frames import read_phone_message
 from issuer_server.key_custody.file_keys import IssuerKeys
 from issuer_server.late_words import answer_late
+from issuer_server.operations.observing import NOBODY, Observer
 from issuer_server.parts import IssuerParts
 from issuer_server.payment import Deadlines
 from issuer_server.storage.port import Storage
@@ -351,6 +352,7 @@ async def bench(
     make_key: Callable[[bytes], PaymentKey] = PaymentKey.from_seed,
     connect: bool = True,
     funds: int = 100_000,
+    observer: Observer = NOBODY,
 ) -> AsyncIterator[Bench]:
     """An application over a fresh database, with a merchant, a cardholder, a card, a reader and a phone."""
     storage = await SqliteStorage.open(folder / "issuer.db")
@@ -371,6 +373,7 @@ async def bench(
         pin_attempts=pin_attempts,
         clock=lambda: NOON,
         make_key=make_key,
+        observer=observer,
     )
     application = IssuerApplication(parts)
     await application.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,19 @@ async def test_storage_that_fails_at_the_offer_ends_the_payment(
     assert (await issuer.storage.payment(payment_id)) == payment
 
 
-async def test_settlement_that_fails_posts_nothing(failing: tuple[Bench, FailingStorage]) -> None:
+async def test_settlement_that_fails_posts_nothing_and_is_one_line_of_the_log(
+    failing: tuple[Bench, FailingStorage], caplog: pytest.LogCaptureFixture
+) -> None:
     issuer, storage = failing
     payment_id, request = await issuer.pin_asked()
     storage.fail("settle", "before")
     await issuer.from_reader(payment_id, "pin_envelope", issuer.reader.type_pin(request))
     assert (await issuer.ended(payment_id)).reason is NotSettled.INTERNAL_ERROR
     assert (await issuer.balances())["cardholder"] == 100_000
+    [line] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert line.getMessage() == f"payment {payment_id}: settle failed: StorageError"
+    told: dict[str, object] = vars(line)
+    assert (told["payment_id"], told["effect"]) == (payment_id, "settle")
 
 
 async def test_settlement_whose_answer_is_lost_is_told_as_it_is(

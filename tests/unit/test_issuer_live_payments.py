@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from issuer_server.live_payments import LivePayment, LivePayments, PaymentSecrets
-from issuer_server.payment import PaymentState
+from issuer_server.operations.observing import Observer
+from issuer_server.payment import Effect, PaymentEvent, PaymentState
 from issuer_server.payment_steps import TRY_AGAIN_AFTER
 from issuer_server.storage.port import StorageError
+from issuer_server.storage.records import PaymentRecord
 from protocol.identifiers import CardholderId, MerchantId, PaymentId, PhoneNumber
 from protocol.messages import NotSettled
 from protocol.money import Money, currency
@@ -117,13 +120,43 @@ async def test_an_ending_is_looked_up_until_it_can_be_read(
         assert f"payment {payment_id}: cannot be read: StorageError" in said
 
 
-async def test_each_move_is_one_line_of_the_log(issuer: Bench, caplog: pytest.LogCaptureFixture) -> None:
+class Watcher(Observer):
+    """Remembers what it is told of moves and effects."""
+
+    def __init__(self) -> None:
+        self.moves: list[tuple[PaymentId, PaymentEvent, PaymentState]] = []
+        self.effects: list[tuple[PaymentId, Effect]] = []
+
+    def payment_moved(self, payment: PaymentRecord, event: PaymentEvent, state: PaymentState) -> None:
+        self.moves.append((payment.id, event, state))
+
+    @contextmanager
+    def effect(self, payment: PaymentRecord, effect: Effect) -> Iterator[None]:
+        self.effects.append((payment.id, effect))
+        yield
+
+
+async def test_each_move_is_one_line_of_the_log_and_told_to_who_watches(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "issuer_server")
-    payment_id = await issuer.ringing()
-    await issuer.phone.say("decline", payment_id, reason="declined")
-    await issuer.ended(payment_id)
-    moves = [record.getMessage() for record in caplog.records if hasattr(record, "event")]
-    assert moves == [
+    async with bench(tmp_path, observer=(watcher := Watcher())) as issuer:
+        payment_id = await issuer.ringing()
+        await issuer.phone.say("decline", payment_id, reason="declined")
+        await issuer.ended(payment_id)
+    lines = [record for record in caplog.records if hasattr(record, "event")]
+    assert [record.getMessage() for record in lines] == [
         f"payment {payment_id}: phone_reached, calling",
         f"payment {payment_id}: declined, not_settled (declined)",
     ]
+    told: list[dict[str, object]] = [vars(record) for record in lines]
+    assert [(each["payment_id"], each["event"], each["state"], each["reason"]) for each in told] == [
+        (payment_id, "phone_reached", "calling", None),
+        (payment_id, "declined", "not_settled", "declined"),
+    ]
+    assert watcher.moves == [
+        (payment_id, PaymentEvent.PHONE_REACHED, PaymentState.CALLING),
+        (payment_id, PaymentEvent.DECLINED, PaymentState.NOT_SETTLED),
+    ]
+    assert (payment_id, Effect.TELL_MERCHANT) in watcher.effects
+    assert {payment for payment, _ in watcher.effects} == {payment_id}
