@@ -72,6 +72,11 @@ class OwedOutcomes:
         """The payment of an offer."""
         return self._records.get(offer)
 
+    def awaits(self, offer: Digest) -> bool:
+        """Whether a payment of this offer was left without an outcome."""
+        record = self._records.get(offer)
+        return record is not None and record.outcome is None
+
     def add(self, record: OwedOutcome) -> None:
         """Keep one more. Of too many the oldest goes that no display must show."""
         if not record.past:

@@ -130,7 +130,7 @@ class Session:
 
     def _offer(self, signed: bytes, now: float) -> list[fx.Effects]:
         reference = digest(signed)
-        if self._owed.find(reference) or (self._payment and self._payment.digest == reference):
+        if self._owed.awaits(reference) or (self._payment and self._payment.digest == reference):
             # A phone that repeats an offer must not get a signed refusal of it to end that payment with.
             return [fx.Note("dropped an offer that was taken before")]
         try:

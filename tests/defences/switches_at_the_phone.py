@@ -86,7 +86,7 @@ def at_the_phone() -> Iterator[Switch]:
         "offer taken once",
         (
             session,
-            "if self._owed.find(reference) or (self._payment and self._payment.digest == reference):",
+            "if self._owed.awaits(reference) or (self._payment and self._payment.digest == reference):",
             "if False:",
         ),
     )

@@ -28,7 +28,7 @@ WORLDS = {
 ATTACKS = [
     (weakened.OFFER_UNSIGNED, SMALL, "sealed to the crook's own key"),
     (weakened.NO_AMOUNT, Bounds(asked=(DEAR_TEA,), stops=False), "confirmed 0 times and settled 1 times"),
-    (weakened.NO_NONCE, SMALL, "'not settled', and it is settled"),
+    (weakened.NO_NONCE, SMALL, "one offer takes two swipes"),
     (weakened.READER_UNVERIFIED, SMALL, "her second card, confirmed 0 times and settled 1 times"),
     (weakened.PIN_UNBOUND, SMALL, "'not settled', and it is settled"),
     (weakened.ORDER_HIDDEN, Bounds(asked=(GOLD,), stops=False), "'1 gift card' settles with her first card"),
