@@ -48,7 +48,7 @@ def test_the_reader_is_killed_after_the_pin_and_gets_the_outcome_late(town: Benc
     town.phone.expect("PIN sealed and sent to your bank")
     town.reader.kill()
     town.start_reader()
-    assert town.reader.seen("DO NOT PAY AGAIN"), "it is the first that the display shows, before any phone comes"
+    assert town.reader.seen("DO NOT PAY AGAIN"), "it is shown first, before any phone comes"
     town.issuer.signal(signal.SIGCONT)
     assert town.receipt(charge).outcome == "completed"
     town.reader.expect("APPROVED")
