@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from protocol.gatt import Status
+from protocol.messages import MessageType, Outcome, Verdict
 from protocol.signing import digest
 from reader_peripheral import effects as fx
 from reader_peripheral import screens
+from reader_peripheral.owed_outcomes import OwedOutcomes
 from reader_peripheral.transitions import State
 from tests.machines.reader_bench import (
     BILL,
@@ -194,3 +197,38 @@ def test_it_survives_a_power_cut(hide: Callable[[], Bench]) -> None:
     assert bench.screen == screens.Idle()
     assert digest(before.offer) not in [record.offer for record in bench.session.owed if not record.past]
     assert not [record for record in bench.session.owed if record.unread]
+
+
+def test_an_offer_whose_outcome_is_awaited_is_dropped_and_one_that_has_it_refused() -> None:
+    """A phone must get no signed refusal with which to end a payment that may still settle."""
+    again = signed_offer(nonce=OTHER_NONCE)
+    bench = bench_in(State.GREETED, owed=(replace(owed_payment(), offer=digest(again)),))
+    assert bench.message(MessageType.KEY_OFFER, again) == [fx.Note("dropped an offer that was taken before")]
+    bench.bring(bench.approval(offer=digest(again), last_message=OLD_MESSAGE))
+    assert MessageType.REFUSAL not in bench.sent_types()
+    bench.message(MessageType.KEY_OFFER, again)
+    assert bench.sent_types()[-1] is MessageType.REFUSAL
+
+
+def test_a_result_that_has_come_is_known() -> None:
+    outcome = Outcome(OLD_OFFER, OLD_MESSAGE, Verdict.APPROVED, None)
+    owed = OwedOutcomes((owed_payment(),))
+    told = owed.take(owed_payment(), outcome)
+    assert (told.unknown, told.outcome) == (False, outcome)
+    assert owed.records == (told,)
+
+
+def test_an_offer_beside_a_payment_in_hand_is_refused_for_that() -> None:
+    bench = bench_in(State.AWAITING_SWIPE)
+    notes = [each for each in bench.take_offer(signed_offer(nonce=OTHER_NONCE)) if isinstance(each, fx.Note)]
+    assert notes == [fx.Note("refused an offer: a payment is in hand")]
+
+
+def test_a_third_pin_request_answers_the_second_pin() -> None:
+    bench = bench_in(State.ENTERING_PIN)
+    for _ in range(2):
+        bench.type_pin()
+        bench.pin_sealed()
+        assert bench.state is State.AWAITING_OUTCOME
+        bench.ask_pin()
+        assert bench.state is State.ENTERING_PIN
