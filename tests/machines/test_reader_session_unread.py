@@ -232,3 +232,13 @@ def test_a_third_pin_request_answers_the_second_pin() -> None:
         assert bench.state is State.AWAITING_OUTCOME
         bench.ask_pin()
         assert bench.state is State.ENTERING_PIN
+
+
+def test_unknown_outlives_the_time_of_the_result_that_was_closed_before_it() -> None:
+    bench = bench_in(State.AWAITING_SWIPE, owed=(owed_payment(),))
+    person_cancels(bench)
+    assert isinstance(bench.screen, screens.NotSettled)
+    assert bench.session.deadline() is not None
+    bench.do(bench.session.enter_typed(bench.now))
+    assert bench.screen == screens.Unknown(OLD_BILL)
+    assert bench.session.deadline() is None
