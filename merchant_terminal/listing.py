@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from merchant_terminal.payment import Payment, Refund
-from merchant_terminal.receipt import columns, moment, refunded_money
+from merchant_terminal.receipt import moment, refunded_money
 from merchant_terminal.sentences import STATUS_SENTENCES, reason_sentence
 from merchant_terminal.webhooks import WebhookEvent
 from protocol.money import format_money
 from protocol.text import shown
+from service_host.columns import columns
 
 _END = re.compile(r"(?<=[.?]) ")
 """Where a sentence ends."""

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, tzinfo
 
 from merchant_terminal.payment import Payment
 from merchant_terminal.sentences import reason_sentence
 from protocol.money import Money, format_money
+from service_host.columns import columns
 
 WIDTH = 40
-
-
-def columns(text: str) -> int:
-    """How many terminal columns a text takes: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
 
 
 def wrap(text: str, width: int) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
-from merchant_terminal.receipt import columns
+from service_host.columns import columns
 
 FRAMES = ("|", "/", "-", "\\")
 TICK_SECONDS = 0.2

@@ -1,1 +1,1 @@
-"""The machine that a program runs on: its disk, its systemd, what its `doctor` finds. It knows no party."""
+"""The machine that a program runs on: disk, terminal, systemd, what its `doctor` finds. It knows no party."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from issuer_server.columns import columns, pad
+from service_host.columns import columns, pad
 
 Fields = Mapping[str, object]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from issuer_server.columns import fit, pad
 from issuer_server.operations.top_figures import RecentPayment, Span, Work, reasons, span
 from issuer_server.payment import PaymentState
 from issuer_server.storage.records import Outbox
 from protocol.money import currency
+from service_host.columns import fit, pad
 
 SPANS: Final = ((60.0, "minute"), (600.0, "10 minutes"), (3600.0, "hour"))
 _REASONS_OVER = 3600.0

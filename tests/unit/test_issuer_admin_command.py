@@ -12,11 +12,11 @@ import sys
 import pytest
 
 from issuer_server.cli import main
-from issuer_server.columns import columns
 from issuer_server.commands.secret_input import card_and_pin
 from issuer_server.seed import SAMPLE_CARDHOLDERS, UNKNOWN_CARD
 from protocol.enrolment import EnrolmentCode, EnrolmentKind
 from protocol.track_data import parse_swipe
+from service_host.columns import columns
 
 PAN, PIN = "9876543210987658", "827364554637"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from issuer_server.columns import fit, pad
 from issuer_server.commands.top import Watcher
 from issuer_server.operations.operating_settings import MetricsSettings
 from issuer_server.operations.top_figures import RecentPayment, Samples, Window, reasons, span
@@ -16,6 +15,7 @@ from issuer_server.operations.top_view import Scene, duration, lines
 from issuer_server.storage.records import Outbox
 from issuer_server.storage.sqlite import SqliteStorage, recent
 from issuer_server.storage.sqlite.inspection import looking_at
+from service_host.columns import fit, pad
 from tests.contracts.world import World
 from tests.journey.programs import free_port
 from tests.unit.issuer_house import house, settings

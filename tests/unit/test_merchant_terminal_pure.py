@@ -16,13 +16,14 @@ from merchant_terminal.errors import NotAnIssuerError
 from merchant_terminal.issuer_api import ApiKey, RetryPolicy, check_issuer_url
 from merchant_terminal.listing import summary
 from merchant_terminal.payment import Charge, Payment
-from merchant_terminal.receipt import WIDTH, columns, receipt, wrap
+from merchant_terminal.receipt import WIDTH, receipt, wrap
 from merchant_terminal.sentences import REASON_SENTENCES, STATUS_SENTENCES, problem_sentence, reason_sentence
 from merchant_terminal.settings import Places, Settings, load_key, load_settings, save
 from merchant_terminal.unanswered import UnansweredCharges
 from protocol.errors import InputError
 from protocol.messages import NotSettled
 from protocol.money import Money, currency
+from service_host.columns import columns
 
 KEY = ApiKey("k" * 43)
 YEN = Money(1200, currency("JPY"))
